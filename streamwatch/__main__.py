@@ -1,0 +1,5 @@
+"""`python -m streamwatch` is the command `streamwatch`."""
+
+from streamwatch.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The alert desk: opened, updated, closed; verdicts; the documents people receive."""

@@ -1,0 +1,1 @@
+"""One composition file per process: the only files that know every concrete class."""

@@ -1,0 +1,1 @@
+"""Which live seconds were examined and which were not, and why. Pure."""

@@ -1,0 +1,1 @@
+"""What turns pictures into scores. The only room that imports onnxruntime."""

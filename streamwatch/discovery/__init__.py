@@ -1,0 +1,1 @@
+"""Who is live? One file per kind of origin."""

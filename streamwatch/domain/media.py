@@ -1,0 +1,120 @@
+"""Media time, compressed packets and the record of a frame. No value here can hold a picture."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+
+from streamwatch.domain.streams import StreamId
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MediaTime:
+    """A presentation time with its unit inside; exact."""
+
+    seconds_exact: Fraction
+
+    @classmethod
+    def of(cls, ticks: int, time_base: Fraction) -> MediaTime:
+        """Time of `ticks` units of `time_base` seconds."""
+        return cls(ticks * time_base)
+
+    @property
+    def seconds(self) -> float:
+        """As a float, for arithmetic that ends in a comparison."""
+        return float(self.seconds_exact)
+
+
+@dataclass(frozen=True, slots=True)
+class CodecConfig:
+    """What a decoder needs before the first packet. Two streams with equal configurations can share a decoder."""
+
+    codec: str
+    """FFmpeg's name: h264, hevc, av1, vp9, mpeg4 …"""
+    extradata: bytes = field(default=b"", repr=False)
+    width: int = 0
+    height: int = 0
+
+    @property
+    def digest(self) -> str:
+        """Identity for decoder caches and for noticing a change inside a session."""
+        head = f"{self.codec}:{self.width}x{self.height}:".encode()
+        return hashlib.sha256(head + self.extradata).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One compressed access unit of the video track, as received."""
+
+    config: CodecConfig
+    data: bytes = field(repr=False)
+    pts: MediaTime | None
+    dts: MediaTime | None
+    key: bool
+    arrival: float
+    """Monotonic seconds at which its last byte was received. Files read fast count media time instead."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload; the price of decoding a key picture follows it."""
+        return len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What a reader learnt when it opened a stream."""
+
+    config: CodecConfig
+    transport: str
+    """rtmp, hls, rtsp, srt or file; a metric label, so a closed set."""
+    fps: float | None = None
+    burst_s: float = 0.0
+    """Media arrives in bursts of so many seconds (an HLS target duration); a stall is judged on top of it."""
+    renditions: tuple[tuple[int, int], ...] = ()
+    """Sizes on offer, for `probe`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRef:
+    """Which frame was looked at, in facts: what may travel once the pixels are gone."""
+
+    stream: StreamId
+    session: str
+    timeline: int
+    """Counts the jumps of media time inside a session; media times compare only within one timeline."""
+    media_s: float
+    arrival: float
+    """Monotonic seconds of the packet's arrival."""
+    at: datetime
+    """The same instant on the wall clock."""
+    key: bool
+    width: int
+    height: int
+    corrupt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One detector's answer for one frame."""
+
+    detector: str
+    values: tuple[tuple[str, float], ...]
+    """(label, score between 0 and 1), in the order of the manifest."""
+
+    def get(self, label: str) -> float | None:
+        """The score of `label`, None where this detector does not know it."""
+        return next((score for name, score in self.values if name == label), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The record of a look that scored a frame."""
+
+    frame: FrameRef
+    scores: tuple[Scores, ...]
+    gap_s: float | None
+    """Seconds between the arrivals of this and the previous scored frame; None for the first of a session."""
+    decode_s: float
+    infer_s: float

@@ -1,0 +1,85 @@
+"""A URL that cannot leak: the one place where addresses are made safe to show."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+_UNSHOWABLE = re.compile(r"[^\x21-\x7e]")
+_SHOWN_LENGTH = 200
+
+DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "srt": 9000,
+                 "mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}  # fmt: skip
+
+
+def printable(text: str, limit: int = _SHOWN_LENGTH) -> str:
+    """Text from outside, safe for a log line or a terminal: no controls, no bidi marks, bounded length."""
+    clean = "".join(
+        c if c.isprintable() and not _is_bidi(c) else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1]
+    )
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def _is_bidi(char: str) -> bool:
+    return "\u202a" <= char <= "\u202e" or "\u2066" <= char <= "\u2069" or char in "\u200e\u200f\u061c"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SafeUrl:
+    """An address whose `str` and `repr` never show credentials, query or fragment; `reveal()` is for connecting."""
+
+    raw: str
+
+    def __str__(self) -> str:
+        parts = self._parts()
+        if parts is None:
+            return "<unreadable address>"
+        if not parts.scheme or parts.scheme == "file":
+            return printable(self.raw)
+        user = "…@" if "@" in parts.netloc else ""
+        host = parts.netloc.rpartition("@")[2]
+        query = "?…" if parts.query else ""
+        path = _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", parts.path)
+        return printable(f"{parts.scheme}://{user}{host}{path}{query}")
+
+    def __repr__(self) -> str:
+        return f"SafeUrl({str(self)!r})"
+
+    def reveal(self) -> str:
+        """The address as written, for the one call that connects."""
+        return self.raw
+
+    def _parts(self) -> SplitResult | None:
+        try:
+            parts = urlsplit(self.raw)
+            _ = parts.port  # a bad port number only shows when it is read
+        except ValueError:
+            return None
+        return parts
+
+    @property
+    def scheme(self) -> str:
+        """Lower-case scheme; `file` for a plain path."""
+        parts = self._parts()
+        return (parts.scheme if parts else "") or "file"
+
+    @property
+    def host(self) -> str:
+        """Host without brackets, lower case; empty for files."""
+        parts = self._parts()
+        return (parts.hostname or "") if parts else ""
+
+    @property
+    def port(self) -> int:
+        """The port that will be connected to, the scheme's default where none is written; 0 for files."""
+        parts = self._parts()
+        return ((parts.port or DEFAULT_PORTS.get(parts.scheme, 0)) if parts else 0) or 0
+
+    @property
+    def path(self) -> str:
+        """For files the path on disk, else the path part."""
+        parts = self._parts()
+        if parts is None:
+            return ""
+        return parts.path if parts.scheme else self.raw

@@ -1,0 +1,1 @@
+"""Scores over time become decisions. Pure."""

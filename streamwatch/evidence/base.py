@@ -1,0 +1,28 @@
+"""The contract of evidence: scores over time become a decision. Pure: no clock, no socket, no file."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from streamwatch.domain.decisions import Decision, Standing
+from streamwatch.domain.media import Sample
+
+
+class Policy(Protocol):
+    """One rule on one stream."""
+
+    def observe(self, sample: Sample) -> Decision:
+        """Take one sample in order of arrival and answer the rule's standing decision.
+
+        A corrupt frame never counts as a hit. Media times compare only within one `timeline`.
+        """
+        ...
+
+    def restore(self, standing: Standing) -> None:
+        """Begin where the daemon says this stream and rule stand (after a watcher restart or a verdict)."""
+        ...
+
+    @property
+    def decision(self) -> Decision:
+        """The standing decision, without a new sample."""
+        ...

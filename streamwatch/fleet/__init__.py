@@ -1,0 +1,1 @@
+"""Which watcher holds which stream; start, heartbeat, restart, quarantine."""

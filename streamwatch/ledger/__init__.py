@@ -1,0 +1,1 @@
+"""The durable record of alerts. The only room that imports sqlite3."""

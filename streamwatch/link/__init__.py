@@ -1,0 +1,1 @@
+"""The messages between daemon and watcher: frozen, bounded, validated on arrival."""

@@ -1,0 +1,300 @@
+"""Everything that daemon and watcher can say to each other.
+
+No field here can hold bytes or an array, every text and list is bounded, and a frame on the link is at most
+`MAX_FRAME` bytes: what leaves a watcher is too small and too typed to be a picture. A test walks these types.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+
+from streamwatch.domain.decisions import Kind, Level, Mode, Severity
+from streamwatch.domain.streams import Audience, Reason
+
+MAX_FRAME = 256 * 1024
+"""Bytes of one framed message: room for a full configuration downwards; upwards see MAX_REPORT."""
+MAX_REPORT = 16 * 1024
+"""Bytes of one message from a watcher."""
+
+Name = Annotated[str, Field(min_length=1, max_length=128)]
+Text = Annotated[str, Field(max_length=300)]
+StreamName = Annotated[str, Field(min_length=1, max_length=16_384)]
+Session = Annotated[str, Field(max_length=32)]
+Score = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+Epoch = Annotated[int, Field(ge=0)]
+
+
+class Message(BaseModel):
+    """A value on the link: frozen, and nothing beside its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+# --- from the daemon ---------------------------------------------------------------------------------------------
+
+
+class DetectorSettings(Message):
+    """One detector to load."""
+
+    name: Name
+    kind: Name
+    folder: Annotated[str, Field(max_length=4096)]
+    sha256: Annotated[str, Field(max_length=64)]
+    """Of the model file as the daemon checked it; a watcher that finds another one refuses."""
+    mode: Mode
+
+
+class RuleSettings(Message):
+    """One rule to judge."""
+
+    name: Name
+    detector: Name
+    label: Name
+    severity: Severity
+    kind: Kind
+    open_score: Score
+    open_hits: Annotated[int, Field(ge=1, le=100)]
+    open_within_s: Seconds
+    open_spacing_s: Seconds
+    close_score: Score
+    close_for_s: Seconds
+    cooldown_s: Seconds
+
+
+class Configure(Message):
+    """The first message to a watcher, and again when detectors or rules change."""
+
+    type: Literal["configure"] = "configure"
+    detectors: Annotated[tuple[DetectorSettings, ...], Field(max_length=64)]
+    rules: Annotated[tuple[RuleSettings, ...], Field(max_length=512)]
+    max_pixels: Annotated[int, Field(ge=1)]
+    allow_hosts: Annotated[tuple[Annotated[str, Field(max_length=300)], ...], Field(max_length=1000)]
+    decode_workers: Annotated[int, Field(ge=1, le=64)]
+
+
+class StandingState(Message):
+    """Where one rule stands on the stream being assigned."""
+
+    rule: Name
+    open: bool
+    cooldown_until: Seconds | None = None
+
+
+class Assign(Message):
+    """Watch this stream from now on, or go on watching it with changed settings."""
+
+    type: Literal["assign"] = "assign"
+    epoch: Epoch
+    """Number of this assignment; reports repeat it, so that late words of an earlier one are told apart."""
+    stream: StreamName
+    name: StreamName
+    url: Annotated[str, Field(min_length=1, max_length=16_384)]
+    origin: Name
+    weight: Seconds
+    max_gap_s: Seconds
+    min_gap_s: Seconds
+    lookback_s: Seconds
+    novelty: bool
+    jitter: Seconds
+    inner: Seconds
+    fallback: bool
+    end_after_s: Seconds | None
+    tests: bool
+    audience: Audience
+    fast: bool
+    standing: Annotated[tuple[StandingState, ...], Field(max_length=512)] = ()
+
+
+class Restand(Message):
+    """Where rules of a stream already assigned stand now: after a verdict, or an alert that opened or closed."""
+
+    type: Literal["restand"] = "restand"
+    stream: StreamName
+    standing: Annotated[tuple[StandingState, ...], Field(max_length=512)]
+
+
+class Release(Message):
+    """Stop watching this stream."""
+
+    type: Literal["release"] = "release"
+    stream: StreamName
+
+
+class Demand(Message):
+    """Look harder at a stream for a while: a person or another system asks for it."""
+
+    type: Literal["demand"] = "demand"
+    stream: StreamName
+    suspicion: Score
+
+
+class Inspect(Message):
+    """Open an address, say what is there (`Found`), and go on: the work of `probe`."""
+
+    type: Literal["inspect"] = "inspect"
+    url: Annotated[str, Field(min_length=1, max_length=16_384)]
+    seconds: Seconds
+
+
+class Stop(Message):
+    """End orderly: close readers, then exit."""
+
+    type: Literal["stop"] = "stop"
+
+
+# --- from a watcher ----------------------------------------------------------------------------------------------
+
+
+class Layer(Message):
+    """One layer of the sandbox."""
+
+    name: Name
+    in_force: bool
+    detail: Text = ""
+
+
+class LoadedDetector(Message):
+    """A detector that is loaded and has scored a blank picture."""
+
+    name: Name
+    version: Text
+    sha256: Annotated[str, Field(max_length=64)]
+    labels: Annotated[tuple[Name, ...], Field(max_length=1000)]
+
+
+class Ready(Message):
+    """Configured and warm: streams can be assigned."""
+
+    type: Literal["ready"] = "ready"
+    pid: int
+    sandbox: Annotated[tuple[Layer, ...], Field(max_length=32)]
+    detectors: Annotated[tuple[LoadedDetector, ...], Field(max_length=64)]
+
+
+class Failed(Message):
+    """This watcher cannot do what was asked and says why; the daemon decides what follows."""
+
+    type: Literal["failed"] = "failed"
+    what: Literal["sandbox", "detectors", "bug"]
+    detail: Text
+
+
+class Beat(Message):
+    """Once a second: the watcher lives. Counters grow from its start."""
+
+    type: Literal["beat"] = "beat"
+    busy_s: Seconds
+    """Age of the look that has been in progress longest; a decoder that hangs shows here."""
+    rss_bytes: Annotated[int, Field(ge=0)]
+    decode_s: Seconds
+    """Processor seconds spent decoding."""
+    looks_dropped: Annotated[int, Field(ge=0)]
+    """Looks that were due and not taken because the workers were busy."""
+    packets_dropped: Annotated[int, Field(ge=0)]
+    received: dict[Literal["rtmp", "hls", "rtsp", "srt", "file"], Annotated[int, Field(ge=0)]]
+    """Bytes per transport."""
+
+
+class StreamLevel(Message):
+    """How a stream stands; sent on every change and repeated every few seconds. Idempotent."""
+
+    type: Literal["stream"] = "stream"
+    epoch: Epoch
+    stream: StreamName
+    session: Session
+    """Empty before the first media packet."""
+    live: bool
+    """Media has arrived and the stream has not ended."""
+    ended: bool
+    reason: Reason | None
+    """What stands in the way of looking, None when nothing does."""
+    detail: Text = ""
+    """The same for people: redacted, printable."""
+    width: Annotated[int, Field(ge=0)] = 0
+    height: Annotated[int, Field(ge=0)] = 0
+    codec: Annotated[str, Field(max_length=40)] = ""
+    gap_aim_s: Seconds | None = None
+
+
+class ScoreLine(Message):
+    """One detector's scores of one frame."""
+
+    detector: Name
+    values: Annotated[tuple[tuple[Name, Score], ...], Field(max_length=100)]
+    infer_s: Seconds
+
+
+class Sampled(Message):
+    """A frame was scored."""
+
+    type: Literal["sampled"] = "sampled"
+    epoch: Epoch
+    stream: StreamName
+    session: Session
+    at: AwareDatetime
+    arrival: Seconds
+    media_s: Seconds
+    gap_s: Seconds | None
+    key: bool
+    corrupt: bool
+    decode_s: Seconds
+    scores: Annotated[tuple[ScoreLine, ...], Field(max_length=64)]
+
+
+class HitSeen(Message):
+    """One frame that counted."""
+
+    at: AwareDatetime
+    arrival: Seconds
+    media_s: Seconds
+    score: Score
+
+
+class RuleLevel(Message):
+    """Where one rule stands on one stream; sent on change and repeated while not calm. Idempotent."""
+
+    type: Literal["rule"] = "rule"
+    epoch: Epoch
+    stream: StreamName
+    session: Session
+    rule: Name
+    level: Level
+    suspicion: Score
+    score: Score
+    hits: Annotated[tuple[HitSeen, ...], Field(max_length=100)] = ()
+    first_seen: HitSeen | None = None
+    last_seen: HitSeen | None = None
+
+
+class Found(Message):
+    """The answer to `Inspect`."""
+
+    type: Literal["found"] = "found"
+    transport: Name
+    codec: Annotated[str, Field(max_length=40)]
+    width: Annotated[int, Field(ge=0)]
+    height: Annotated[int, Field(ge=0)]
+    fps: Seconds | None
+    key_interval_s: Seconds | None
+    key_bytes: Annotated[int, Field(ge=0)]
+    bitrate: Seconds
+    decode_key_s: Seconds | None
+    renditions: Annotated[tuple[tuple[int, int], ...], Field(max_length=100)]
+    reason: Reason | None
+    detail: Text = ""
+
+
+ToWatcher = Annotated[
+    Configure | Assign | Restand | Release | Demand | Inspect | Stop,
+    Field(discriminator="type"),
+]
+FromWatcher = Annotated[
+    Ready | Failed | Beat | StreamLevel | Sampled | RuleLevel | Found,
+    Field(discriminator="type"),
+]
+
+TO_WATCHER: TypeAdapter[ToWatcher] = TypeAdapter(ToWatcher)
+FROM_WATCHER: TypeAdapter[FromWatcher] = TypeAdapter(FromWatcher)

@@ -1,0 +1,1 @@
+"""Motion inside a watcher: the pipeline of one stream, decode workers, the life of a stream."""

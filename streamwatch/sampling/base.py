@@ -1,0 +1,34 @@
+"""The contract of sampling: when to look at a stream. Pure: time comes in as an argument."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Sampler(Protocol):
+    """Decides for one stream which packets are looked at. Times are monotonic arrival seconds; one caller at a time."""
+
+    @property
+    def gap_s(self) -> float:
+        """The gap aimed at now, between the stream's `min_gap` and `max_gap`."""
+        ...
+
+    def packet(self, *, arrival: float, key: bool, size: int) -> bool:
+        """Note a packet's arrival and answer whether to look at it now.
+
+        For a key packet, True means: waiting for the next key would break the gap aimed at. For any other packet it
+        means that the look cannot wait for a key (suspicion, or keys too far apart), which needs contiguous decoding.
+        """
+        ...
+
+    def sampled(self, arrival: float) -> None:
+        """A frame that arrived then was scored."""
+        ...
+
+    def suspect(self, suspicion: float, now: float) -> None:
+        """Evidence demands more looks: 0 calm … 1 as often as allowed. Rises at once, decays slowly."""
+        ...
+
+    def between_keys(self) -> bool:
+        """Whether the gap aimed at is shorter than the stream's key interval, so that keys alone cannot keep it."""
+        ...

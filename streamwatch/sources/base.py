@@ -1,0 +1,106 @@
+"""The contract of reading: a reader receives the packets of one stream and hands them to a sink. It never retries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from streamwatch.domain.media import CodecConfig, MediaInfo, MediaTime, Packet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class PacketSink(Protocol):
+    """Where packets go. Called from the reader's own thread or from the event loop; never raises, never waits long.
+
+    For files read fast (`StreamSpec.fast`) `put` may wait until the look in progress is done: nothing is live there.
+    """
+
+    def opened(self, info: MediaInfo) -> None:
+        """The stream answered and its format is known; called again when the format changes."""
+        ...
+
+    def wants(self, *, key: bool) -> bool:
+        """Whether the next packet's payload will be looked at. A reader that can skip payload cheaply asks first."""
+        ...
+
+    def put(self, packet: Packet) -> None:
+        """Take one packet, in decoding order."""
+        ...
+
+    def skipped(self, size: int) -> None:
+        """A packet of so many bytes passed by unread: the stream is alive."""
+        ...
+
+
+class Reader(Protocol):
+    """Receives one stream, once."""
+
+    async def run(self, sink: PacketSink) -> None:
+        """Read until the server says that the stream ended, then return.
+
+        Runs on the event loop; may use a thread of its own. Cancelling ends the connection, within the read time-out.
+
+        Raises:
+            StreamError: the subclass says why nothing more comes; `retryable` whether trying again makes sense.
+
+        """
+        ...
+
+
+class Picture(Protocol):
+    """A decoded frame inside a watcher. The only value that leads to pixels; it never leaves its decode worker."""
+
+    @property
+    def pts(self) -> MediaTime | None:
+        """Presentation time of the frame."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) as decoded."""
+        ...
+
+    @property
+    def corrupt(self) -> bool:
+        """The decoder says that the picture is damaged: it never opens an alert."""
+        ...
+
+    def rgb(self, width: int, height: int) -> NDArray[np.uint8]:
+        """The picture squashed to `height x width x 3` uint8 RGB by area averaging; aspect ratio is not kept."""
+        ...
+
+
+class Decoder(Protocol):
+    """Turns packets into pictures. One thread at a time."""
+
+    def key(self, packet: Packet) -> Picture | None:
+        """Decode one key packet alone and exactly (packet, drain, flush). None: no picture came out.
+
+        Raises:
+            DecodeFailed: the bytes are no picture.
+            CodecUnsupported: no decoder for this codec.
+
+        """
+        ...
+
+    def feed(self, packets: Sequence[Packet]) -> Picture | None:
+        """Decode contiguously and return the newest picture of these packets, if any came out.
+
+        The first packet ever fed, and the first after `reset`, must be a key packet. Raises as `key`.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget the contiguous state: the next `feed` begins at a key."""
+        ...
+
+
+class DecoderFactory(Protocol):
+    """Makes decoders; the runtime knows no other way to one."""
+
+    def __call__(self, config: CodecConfig) -> Decoder:
+        """Return a decoder for `config`. Raises CodecUnsupported."""
+        ...

@@ -1,0 +1,1 @@
+"""Metrics, health and logs that speak once when something changes."""

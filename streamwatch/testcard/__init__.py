@@ -1,0 +1,1 @@
+"""The harmless test pattern, synthetic streams, and the small servers of demo, tests and bench."""

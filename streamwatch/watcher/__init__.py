@@ -1,0 +1,1 @@
+"""The watcher process: the only place where pixels exist."""
