@@ -1,4 +1,4 @@
-"""The contract of discovery: who is live?"""
+"""The contract of discovery: who is live."""
 
 from __future__ import annotations
 
