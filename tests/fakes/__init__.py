@@ -1,0 +1,1 @@
+"""Real, in-memory implementations of the contracts."""
