@@ -67,9 +67,17 @@ class StreamError(StreamwatchError):
 
 
 class Unreachable(StreamError):
-    """No connection: name not resolved, port closed, network gone."""
+    """No connection: name not resolved, port closed, network gone.
+
+    `grace_s` as in `Refused`, for a port that is closed where a server was: it may be restarting, or have gone for
+    good. None where nothing answers at all: that never means an end.
+    """
 
     reason = Reason.UNREACHABLE
+
+    def __init__(self, message: str, *, grace_s: float | None = None) -> None:
+        super().__init__(message)
+        self.grace_s = grace_s
 
 
 class Refused(StreamError):

@@ -1,0 +1,96 @@
+"""One look: packets in, scores out. The only place where a picture and the detectors meet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from streamwatch.detectors.base import Detector
+from streamwatch.domain.errors import CodecUnsupported, DecodeFailed
+from streamwatch.domain.media import MediaTime, Packet, Scores
+from streamwatch.sources.base import Decoder, Picture
+
+
+class Outcome(StrEnum):
+    """How a look ended."""
+
+    SCORED = "scored"
+    EMPTY = "empty"
+    """The decoder gave no picture."""
+    FAILED = "failed"
+    """The bytes were no picture."""
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What remains of a look: no pixels."""
+
+    outcome: Outcome
+    packet: Packet | None = None
+    """The packet whose picture was scored."""
+    scores: tuple[Scores, ...] = ()
+    infer_s: tuple[float, ...] = ()
+    """Per detector, in the order of `scores`."""
+    width: int = 0
+    height: int = 0
+    corrupt: bool = False
+    decode_s: float = 0.0
+    detail: str = ""
+
+
+def at_key(decoder: Decoder, packet: Packet, detectors: Sequence[Detector]) -> Seen:
+    """Decode one key packet alone and score it. Runs in a decode worker."""
+    started = time.thread_time()
+    try:
+        picture = decoder.key(packet)
+    except DecodeFailed as error:
+        return Seen(Outcome.FAILED, detail=str(error), decode_s=time.thread_time() - started)
+    except CodecUnsupported as error:
+        return Seen(Outcome.UNSUPPORTED, detail=str(error))
+    return _score(picture, packet, detectors, time.thread_time() - started)
+
+
+def contiguous(decoder: Decoder, packets: Sequence[Packet], detectors: Sequence[Detector], *, score: bool) -> Seen:
+    """Decode packets that follow what this decoder saw before; score the newest picture if asked to."""
+    started = time.thread_time()
+    try:
+        picture = decoder.feed(packets)
+    except DecodeFailed as error:
+        return Seen(Outcome.FAILED, detail=str(error), decode_s=time.thread_time() - started)
+    except CodecUnsupported as error:
+        return Seen(Outcome.UNSUPPORTED, detail=str(error))
+    spent = time.thread_time() - started
+    if not score or picture is None:
+        return Seen(Outcome.EMPTY, decode_s=spent)
+    return _score(picture, _origin_of(picture, packets), detectors, spent)
+
+
+def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector], decode_s: float) -> Seen:
+    if picture is None:
+        return Seen(Outcome.EMPTY, decode_s=decode_s)
+    width, height = picture.size
+    scores: list[Scores] = []
+    spent: list[float] = []
+    for detector in detectors:
+        started = time.thread_time()
+        scores.append(detector.score(picture.rgb(detector.info.width, detector.info.height)))
+        spent.append(time.thread_time() - started)
+    return Seen(
+        Outcome.SCORED,
+        packet=packet,
+        scores=tuple(scores),
+        infer_s=tuple(spent),
+        width=width,
+        height=height,
+        corrupt=picture.corrupt,
+        decode_s=decode_s,
+    )
+
+
+def _origin_of(picture: Picture, packets: Sequence[Packet]) -> Packet:
+    """The packet that carried this picture; a decoder holds back a few frames, so it may be an earlier one."""
+    wanted: MediaTime | None = picture.pts
+    return next((packet for packet in reversed(packets) if packet.pts == wanted), packets[-1])

@@ -1,0 +1,124 @@
+"""The adaptive sampler: `max_gap` when calm, towards `min_gap` when suspicion rises.
+
+The gap aimed at lies between the two on a logarithmic scale, because a suspicion of one half should cost the geometric
+mean of the looks, not half of the most expensive rate. Looks come a little early by a random share (`jitter`), so that
+a broadcaster cannot learn the instants, and now and then inside a group of pictures (`inner`), because a broadcaster
+chooses the key pictures.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+
+from streamwatch.domain.streams import SamplingSpec
+
+HALF_LIFE_S = 10.0
+"""Suspicion halves in this time once nothing renews it: an act may come back; a false hit must not stay dear."""
+
+UNKNOWN_KEY_INTERVAL_S = 2.0
+"""Assumed until two key pictures were seen: what streaming services ask broadcasters to send."""
+
+_LONGEST_KEY_INTERVAL_S = 60.0
+_REMEMBERED_INTERVALS = 8
+_MARGIN_SHARE = 0.05
+_MARGIN_LIMIT_S = 0.5
+"""Arrivals jitter: aim a twentieth of the gap, at most half a second, before the promise."""
+
+_BETWEEN_KEYS = 1.1
+"""Keys alone suffice while their interval is at most this multiple of the gap: 2.03 s keys do keep a 2 s gap."""
+
+
+class AdaptiveSampler:
+    """Sampler for one stream. Pure but for the random numbers it is given; one caller at a time."""
+
+    def __init__(self, spec: SamplingSpec, *, rng: random.Random) -> None:
+        self._spec = spec
+        self._rng = rng
+        self._suspicion = 0.0
+        self._suspected_at = 0.0
+        self._now = 0.0
+        self._last_sample: float | None = None
+        self._last_key: float | None = None
+        self._intervals: deque[float] = deque(maxlen=_REMEMBERED_INTERVALS)
+        self._early = 0.0
+        self._inner = False
+        self._draw()
+
+    @property
+    def spec(self) -> SamplingSpec:
+        """The settings in force."""
+        return self._spec
+
+    def respec(self, spec: SamplingSpec) -> None:
+        """Change the settings, keeping what was learnt of the stream."""
+        self._spec = spec
+        self._draw()
+
+    @property
+    def gap_s(self) -> float:
+        """The gap aimed at, at the newest time this sampler was told."""
+        longest, shortest = self._spec.max_gap_s, self._spec.min_gap_s
+        return float(longest * (shortest / longest) ** self._decayed(self._now))
+
+    @property
+    def key_interval_s(self) -> float:
+        """Longest recent time between key pictures' arrivals; HLS delivers them in bursts, whose period counts."""
+        if not self._intervals:
+            return UNKNOWN_KEY_INTERVAL_S
+        since = self._now - self._last_key if self._last_key is not None else 0.0
+        return min(max(*self._intervals, since, 0.0), _LONGEST_KEY_INTERVAL_S)
+
+    def packet(self, *, arrival: float, key: bool, size: int) -> bool:
+        """Note a packet and answer whether to look at it; see `Sampler.packet`. `size` is in bytes."""
+        del size  # the price of a look: the scheduler's concern
+        self._now = max(self._now, arrival)
+        if key:
+            if self._last_key is not None:
+                self._intervals.append(arrival - self._last_key)
+            self._last_key = arrival
+            return self._key_is_due(arrival)
+        if not self._inner and not self.between_keys():
+            return False
+        return self._last_sample is not None and arrival >= self._due()
+
+    def sampled(self, arrival: float) -> None:
+        """Start the next gap at `arrival`."""
+        if self._last_sample is None or arrival > self._last_sample:
+            self._last_sample = arrival
+        self._draw()
+
+    def suspect(self, suspicion: float, now: float) -> None:
+        """Raise suspicion at once; it never falls but by its half-life."""
+        self._now = max(self._now, now)
+        self._suspicion = max(self._decayed(self._now), min(max(suspicion, 0.0), 1.0))
+        self._suspected_at = self._now
+
+    def between_keys(self) -> bool:
+        """Whether keys come too seldom for the gap aimed at."""
+        return self.key_interval_s > self.gap_s * _BETWEEN_KEYS
+
+    def restart(self) -> None:
+        """Begin a new session: its keys may come at another pace, and its first key is looked at."""
+        self._last_sample = None
+        self._last_key = None
+        self._intervals.clear()
+
+    def _key_is_due(self, arrival: float) -> bool:
+        if self._last_sample is None:
+            return True
+        return arrival >= self._due() - self.key_interval_s
+
+    def _due(self) -> float:
+        gap = self.gap_s
+        margin = min(gap * _MARGIN_SHARE, _MARGIN_LIMIT_S)
+        return (self._last_sample or 0.0) + gap * (1.0 - self._early) - margin
+
+    def _decayed(self, now: float) -> float:
+        age = max(now - self._suspected_at, 0.0)
+        level = self._suspicion * 0.5 ** (age / HALF_LIFE_S)
+        return level if level > 0.01 else 0.0  # noqa: PLR2004  # a hundredth is calm: the gap is max_gap exactly
+
+    def _draw(self) -> None:
+        self._early = self._rng.random() * self._spec.jitter
+        self._inner = self._rng.random() < self._spec.inner
