@@ -30,7 +30,9 @@ class Seen:
 
     outcome: Outcome
     packet: Packet | None = None
-    """The packet whose picture was scored."""
+    """The packet whose picture was scored, or one received a few frames later."""
+    media: MediaTime | None = None
+    """Presentation time of the picture."""
     scores: tuple[Scores, ...] = ()
     infer_s: tuple[float, ...] = ()
     """Per detector, in the order of `scores`."""
@@ -81,6 +83,7 @@ def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector
     return Seen(
         Outcome.SCORED,
         packet=packet,
+        media=picture.pts or packet.pts,
         scores=tuple(scores),
         infer_s=tuple(spent),
         width=width,

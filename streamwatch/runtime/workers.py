@@ -100,7 +100,7 @@ class DecodeWorkers:
             return WorkerStatistics(len(self._queue), busy, self._refused)
 
     def close(self) -> None:
-        """Finish the running jobs, drop the queued ones and join; a thread stuck in a decoder is left to the process."""
+        """Finish running jobs, drop queued ones, join; a thread stuck in a decoder is left to the process."""
         with self._ready:
             self._stopping = True
             self._queue.clear()

@@ -8,6 +8,7 @@ from typing import Protocol
 class Sampler(Protocol):
     """Decides for one stream which packets are looked at. Times are monotonic arrival seconds; one caller at a time."""
 
+    # Six members, one over the house's five: a session's start belongs here, or every caller would rebuild samplers.
     @property
     def gap_s(self) -> float:
         """The gap aimed at now, between the stream's `min_gap` and `max_gap`."""
@@ -31,4 +32,8 @@ class Sampler(Protocol):
 
     def between_keys(self) -> bool:
         """Whether the gap aimed at is shorter than the stream's key interval, so that keys alone cannot keep it."""
+        ...
+
+    def restart(self) -> None:
+        """A new session begins: look at its first key, and learn its key interval anew."""
         ...

@@ -98,6 +98,27 @@ class Decoder(Protocol):
         ...
 
 
+class PacketBuffer(Protocol):
+    """The newest key packet and what follows it, compressed. Guards itself: any thread may call."""
+
+    @property
+    def limit(self) -> int:
+        """Packets it holds at most."""
+        ...
+
+    def put(self, packet: Packet) -> None:
+        """Keep a packet; a key begins anew, a group of pictures that outgrows the bound is dropped whole."""
+        ...
+
+    def tail(self) -> tuple[Packet, ...]:
+        """From the newest key picture to the newest packet; empty while there is no complete beginning."""
+        ...
+
+    def clear(self) -> None:
+        """Forget everything."""
+        ...
+
+
 class DecoderFactory(Protocol):
     """Makes decoders; the runtime knows no other way to one."""
 

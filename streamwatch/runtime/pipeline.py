@@ -1,0 +1,379 @@
+"""One stream inside a watcher: packets come in from its reader, looks go out to the workers, decisions come back.
+
+Three threads meet here: the reader's (`put`), a decode worker's (the look itself) and the event loop's (everything
+else). What they share is guarded by one lock that is never held while decoding, and what crosses to the loop is one
+record without pixels at a time: a stream never has more than one look in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import structlog
+
+from streamwatch.detectors.base import Detector
+from streamwatch.domain.clock import Clock
+from streamwatch.domain.decisions import Decision, Standing
+from streamwatch.domain.errors import StreamError
+from streamwatch.domain.media import FrameRef, MediaInfo, Packet, Sample
+from streamwatch.domain.streams import Reason, StreamSpec
+from streamwatch.evidence.base import Policy
+from streamwatch.runtime import look
+from streamwatch.runtime.life import Life, Phase
+from streamwatch.runtime.look import Outcome, Seen
+from streamwatch.runtime.report import Report, Reporter
+from streamwatch.runtime.timeline import Timeline
+from streamwatch.runtime.workers import DecoderCache, DecodeWorkers
+from streamwatch.sampling.base import Sampler
+from streamwatch.sources.base import Decoder, PacketBuffer
+
+log = structlog.get_logger(__name__)
+
+EMPTY_KEYS_LIMIT = 2
+"""Keys in a row that gave no picture: after so many the stream has no usable keys and is decoded contiguously."""
+
+FEED_S = 1.0
+"""While decoding contiguously, packets go to the decoder at least this often, so that the buffer stays short."""
+
+PATIENCE_S = 30.0
+"""How long a file read fast waits for the look in progress."""
+
+
+class StreamPipeline:
+    """Sink of one stream's packets and owner of its sampler, policies and life."""
+
+    def __init__(
+        self,
+        spec: StreamSpec,
+        *,
+        sampler: Sampler,
+        policies: Sequence[Policy],
+        detectors: Sequence[Detector],
+        buffer: PacketBuffer,
+        workers: DecodeWorkers,
+        reporter: Reporter,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.spec = spec
+        self.received = 0
+        self._sampler = sampler
+        self._policies = tuple(policies)
+        self._detectors = tuple(detectors)
+        self._buffer = buffer
+        self._workers = workers
+        self._report = reporter
+        self._clock = clock
+        self._loop = loop
+        self._lock = threading.RLock()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._closed = False
+        self._life = Life(end_after_s=spec.end_after_s)
+        self._timeline = Timeline()
+        self._session = ""
+        self._info: MediaInfo | None = None
+        self._size = (0, 0)
+        self._last_scored: float | None = None
+        self._live_since = 0.0
+        self._last_key: float | None = None
+        self._empty_keys = 0
+        self._trouble: tuple[Reason, str] | None = None
+        self._unsupported: tuple[str, str] | None = None
+        self._missed = 0
+        self._decoder: Decoder | None = None
+        self._unfed: list[Packet] = []
+        self._fed_at = 0.0
+
+    # --- called by the reader, in its own thread -------------------------------------------------------------------
+
+    def opened(self, info: MediaInfo) -> None:
+        """Note the stream's format."""
+        with self._lock:
+            self._info = info
+            self._life.opened(info.burst_s)
+        self._soon(self.report_level)
+
+    def wants(self, *, key: bool) -> bool:
+        """Every payload is wanted while the look-back buffer is on or contiguous decoding runs; keys always."""
+        with self._lock:
+            return key or self._decoder is not None or self.spec.sampling.lookback_s > 0
+
+    def skipped(self, size: int) -> None:
+        """A packet passed by unread."""
+        with self._lock:
+            self.received += size
+            self._alive(self._clock.monotonic())
+
+    def put(self, packet: Packet) -> None:
+        """Take one packet; start a look if the sampler asks for one and none is in flight."""
+        if self.spec.fast and not self._idle.wait(PATIENCE_S):
+            log.warning("a look takes too long, the file goes on without it", stream=self.spec.name)
+        with self._lock:
+            if self._closed:
+                return
+            self.received += packet.size
+            self._alive(packet.arrival)
+            if self._timeline.packet(packet):
+                self._forget_pictures()
+            if packet.key:
+                self._last_key = packet.arrival
+            self._buffer.put(packet)
+            due = self._sampler.packet(arrival=packet.arrival, key=packet.key, size=packet.size)
+            if self._unusable_codec(packet):
+                return
+            if self._contiguous():
+                self._feed(packet, due=due)
+            elif due:
+                self._look_at(packet)
+
+    # --- decisions under the lock ----------------------------------------------------------------------------------
+
+    def _alive(self, now: float) -> None:
+        if not self._life.media(now):
+            return
+        self._session = secrets.token_hex(8)
+        self._live_since = now
+        self._last_scored = None
+        self._trouble = None
+        self._empty_keys = 0
+        self._timeline = Timeline()
+        self._sampler.restart()
+        self._forget_pictures()
+        self._soon(self._new_session, self._session, self._life.standing(now).session)
+
+    def _forget_pictures(self) -> None:
+        """Media time jumped or a new publisher came: what was buffered belongs to another timeline."""
+        self._buffer.clear()
+        self._decoder = None
+        self._unfed.clear()
+
+    def _contiguous(self) -> bool:
+        return self._empty_keys >= EMPTY_KEYS_LIMIT or self._sampler.between_keys()
+
+    def _unusable_codec(self, packet: Packet) -> bool:
+        return self._unsupported is not None and self._unsupported[0] == packet.config.digest
+
+    def _look_at(self, packet: Packet) -> None:
+        if packet.key:
+            self._decoder = None
+            self._unfed.clear()
+            self._submit(packet, lambda cache: look.at_key(cache.get(packet.config), packet, self._detectors))
+            return
+        packets = self._buffer.tail()
+        if packets:  # an inner look: from the key picture up to this packet
+            self._submit(
+                packet,
+                lambda cache: look.contiguous(cache.fresh(packet.config), packets, self._detectors, score=True),
+            )
+
+    def _feed(self, packet: Packet, *, due: bool) -> None:
+        """Decode on, packet by packet, since keys alone cannot keep the gap."""
+        if self._decoder is None and not self._unfed:
+            self._unfed.extend(self._buffer.tail())
+            if not self._unfed:
+                return  # nothing to begin with before the next key
+        else:
+            self._unfed.append(packet)
+        if not self._idle.is_set():
+            if len(self._unfed) > self._buffer.limit:
+                self._missed += 1
+                self._forget_pictures()
+            return
+        if not due and packet.arrival - self._fed_at < FEED_S:
+            return
+        packets, self._unfed = self._unfed, []
+        self._fed_at = packet.arrival
+
+        def job(cache: DecoderCache) -> Seen:
+            decoder = self._decoder or cache.fresh(packets[0].config)
+            self._decoder = decoder
+            return look.contiguous(decoder, packets, self._detectors, score=due)
+
+        self._submit(packet, job)
+
+    def _submit(self, packet: Packet, work: Callable[[DecoderCache], Seen]) -> None:
+        if not self._idle.is_set():
+            self._missed += 1
+            return
+        self._idle.clear()
+
+        def job(cache: DecoderCache) -> None:
+            seen = Seen(Outcome.FAILED, detail="the look broke off")
+            try:
+                seen = work(cache)
+            finally:
+                self._soon(self._seen, seen, packet)
+
+        if not self._workers.submit(packet.arrival + self._sampler.gap_s, job):
+            self._missed += 1
+            self._idle.set()
+
+    # --- back on the event loop ------------------------------------------------------------------------------------
+
+    def _soon(self, callback: Callable[..., None], *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:  # the loop is closed: the process ends
+            self._idle.set()
+
+    def _new_session(self, session: str, number: int) -> None:
+        self._report.new_session(session)
+        if number > 1:  # the first one goes on where the daemon said the rules stand
+            for policy in self._policies:
+                policy.restore(Standing(rule=policy.decision.rule, open=False))
+        self.report_level()
+
+    def _seen(self, seen: Seen, packet: Packet) -> None:
+        """Take the result of a look; wake a patient reader only when everything that follows from it is done."""
+        try:
+            if self._closed:
+                return
+            with self._lock:
+                sample = self._note(seen, packet)
+            if sample is not None:
+                self._report.sampled(sample, seen.infer_s)
+                self._judge(sample)
+        finally:
+            self._idle.set()
+            self.report_level()
+
+    def _note(self, seen: Seen, packet: Packet) -> Sample | None:
+        if seen.outcome is Outcome.UNSUPPORTED:
+            self._unsupported = (packet.config.digest, seen.detail)
+            self._trouble = (Reason.CODEC, seen.detail)
+            return None
+        if seen.outcome is Outcome.FAILED:
+            self._decoder = None
+            self._trouble = (Reason.DECODE, seen.detail)
+            return None
+        if seen.packet is None:
+            if packet.key and self._decoder is None:
+                self._empty_keys += 1
+            return None
+        self._unsupported = None
+        self._size = (seen.width, seen.height)
+        scored = seen.packet
+        if scored.key:
+            self._empty_keys = 0
+        frame = FrameRef(
+            stream=self.spec.id,
+            session=self._session,
+            timeline=self._timeline.number,
+            media_s=round((seen.media or scored.pts or self._timeline.newest).seconds, 6),
+            arrival=scored.arrival,
+            at=self._clock.now() - timedelta(seconds=max(self._clock.monotonic() - scored.arrival, 0.0)),
+            key=scored.key,
+            width=seen.width,
+            height=seen.height,
+            corrupt=seen.corrupt,
+        )
+        gap_s = None if self._last_scored is None else max(scored.arrival - self._last_scored, 0.0)
+        if seen.corrupt:
+            self._trouble = (Reason.DECODE, "the decoder reports damaged pictures")
+        else:
+            self._trouble = None
+            self._last_scored = scored.arrival
+            self._sampler.sampled(scored.arrival)
+        return Sample(frame=frame, scores=seen.scores, gap_s=gap_s, decode_s=seen.decode_s, infer_s=sum(seen.infer_s))
+
+    def _judge(self, sample: Sample) -> None:
+        suspicion = 0.0
+        for policy in self._policies:
+            decision = policy.observe(sample)
+            suspicion = max(suspicion, decision.suspicion)
+            self._report.decided(decision)
+        with self._lock:
+            self._sampler.suspect(suspicion, sample.frame.arrival)
+
+    # --- called by the supervisor, on the event loop ---------------------------------------------------------------
+
+    def demand(self, suspicion: float) -> None:
+        """Somebody outside asks for more looks."""
+        with self._lock:
+            self._sampler.suspect(suspicion, self._clock.monotonic())
+
+    def restore(self, standing: Sequence[Standing]) -> None:
+        """Begin, or go on, where the daemon says the rules stand."""
+        by_rule = {state.rule: state for state in standing}
+        for policy in self._policies:
+            state = by_rule.get(policy.decision.rule)
+            if state is not None:
+                policy.restore(state)
+
+    def decisions(self) -> tuple[Decision, ...]:
+        """Where every rule stands."""
+        return tuple(policy.decision for policy in self._policies)
+
+    def finished(self) -> None:
+        """The server said that the stream ended."""
+        with self._lock:
+            self._life.finished()
+        self.report_level()
+
+    def failed(self, error: StreamError) -> None:
+        """The reader gave up."""
+        with self._lock:
+            self._life.failed(error, self._clock.monotonic())
+        self.report_level()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream has ended, as far as is known now."""
+        with self._lock:
+            return self._life.standing(self._clock.monotonic()).phase is Phase.ENDED
+
+    @property
+    def missed(self) -> int:
+        """Looks that were due and could not be taken."""
+        return self._missed
+
+    def report_level(self) -> None:
+        """Say how the stream stands; the reporter sends it only when it changed or is due again."""
+        with self._lock:
+            report = self._standing()
+        self._report.level(report)
+
+    def close(self) -> None:
+        """Take no more packets."""
+        with self._lock:
+            self._closed = True
+            self._idle.set()
+            self._forget_pictures()
+
+    def _standing(self) -> Report:
+        now = self._clock.monotonic()
+        standing = self._life.standing(now)
+        reason, detail = standing.reason, standing.detail
+        if reason is None and standing.phase is Phase.LIVE:
+            reason, detail = self._why_not_seen(now)
+        return Report(
+            session=self._session,
+            live=standing.phase is Phase.LIVE,
+            ended=standing.phase is Phase.ENDED,
+            reason=reason,
+            detail=detail,
+            codec=self._info.config.codec if self._info else "",
+            width=self._size[0],
+            height=self._size[1],
+            gap_aim_s=round(self._sampler.gap_s, 3),
+        )
+
+    def _why_not_seen(self, now: float) -> tuple[Reason | None, str]:
+        """What keeps a live stream with flowing media from being seen; None while nothing does for long enough."""
+        if self._trouble is not None and self._trouble[0] is Reason.CODEC:
+            return self._trouble
+        since = self._last_scored if self._last_scored is not None else self._live_since
+        if now - since <= self.spec.sampling.max_gap_s:
+            return None, ""
+        if self._trouble is not None:
+            return self._trouble
+        if self._last_key is None or now - self._last_key > self.spec.sampling.max_gap_s:
+            return Reason.NO_KEYS, "no key picture arrives"
+        if not self._idle.is_set():
+            return Reason.OVERLOAD, "looks wait for a decode worker"
+        return Reason.DECODE, "no picture comes out of the decoder"

@@ -1,0 +1,76 @@
+"""Keeps one stream connected: the only place that tries again. Readers do, the supervisor decides."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import structlog
+
+from streamwatch.domain.clock import Clock
+from streamwatch.domain.errors import StreamError, Unreachable
+from streamwatch.domain.streams import Reason
+from streamwatch.runtime.backoff import Backoff
+from streamwatch.runtime.pipeline import StreamPipeline
+from streamwatch.sources.base import Reader
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+"""How often a stream's standing is judged while nothing happens: a stall has a second's resolution."""
+
+ReaderFactory = Callable[[], Reader]
+
+
+async def keep(
+    pipeline: StreamPipeline,
+    make_reader: ReaderFactory,
+    *,
+    clock: Clock,
+    rng: random.Random,
+) -> None:
+    """Read the stream, over and over, until cancelled; a file is read once."""
+    async with asyncio.TaskGroup() as tasks:
+        ticking = tasks.create_task(_tick(pipeline, clock), name=f"tick:{pipeline.spec.id}")
+        await _read(pipeline, make_reader, clock=clock, rng=rng)
+        ticking.cancel()
+
+
+async def _read(pipeline: StreamPipeline, make_reader: ReaderFactory, *, clock: Clock, rng: random.Random) -> None:
+    spec = pipeline.spec
+    backoff = Backoff(rng=rng)
+    once = spec.url.scheme == "file"
+    said: Reason | None = None
+    while True:
+        received = pipeline.received
+        try:
+            await make_reader().run(pipeline)
+        except StreamError as error:
+            pipeline.failed(error)
+            if error.reason is not said:  # once down, once up; the rest is in the metrics
+                log.warning("stream not readable", stream=spec.name, url=str(spec.url), reason=error.reason.value,
+                            error=str(error))  # fmt: skip
+            said = error.reason
+            if once:
+                return
+        except Exception:
+            # A reader that fails in an unforeseen way costs its own stream a retry, never the watcher.
+            log.exception("reader failed unexpectedly", stream=spec.name, url=str(spec.url))
+            pipeline.failed(Unreachable("the reader failed unexpectedly; see the watcher's log"))
+        else:
+            pipeline.finished()
+            log.info("stream ended", stream=spec.name)
+            said = None
+            if once:
+                return
+        if pipeline.received > received:
+            backoff.reset()
+            said = None
+        await clock.sleep(backoff.next())
+
+
+async def _tick(pipeline: StreamPipeline, clock: Clock) -> None:
+    while True:
+        await clock.sleep(TICK_S)
+        pipeline.report_level()
