@@ -17,7 +17,7 @@ import structlog
 
 from streamwatch.detectors.base import Detector
 from streamwatch.domain.clock import Clock
-from streamwatch.domain.decisions import Decision, Standing
+from streamwatch.domain.decisions import Decision, Level, Standing
 from streamwatch.domain.errors import StreamError
 from streamwatch.domain.media import FrameRef, MediaInfo, Packet, Sample
 from streamwatch.domain.streams import Reason, StreamSpec
@@ -291,6 +291,23 @@ class StreamPipeline:
             self._sampler.suspect(suspicion, sample.frame.arrival)
 
     # --- called by the supervisor, on the event loop ---------------------------------------------------------------
+
+    def adopt(self, spec: StreamSpec, *, sampler: Sampler, reporter: Reporter) -> None:
+        """Go on with changed settings that need no new connection."""
+        with self._lock:
+            self.spec = spec
+            self._sampler = sampler
+            self._report = reporter
+            reporter.new_session(self._session)
+        self.report_level()
+
+    def equip(self, *, policies: Sequence[Policy], detectors: Sequence[Detector]) -> None:
+        """Go on with other detectors and rules; rules that stay keep their standing."""
+        standing = tuple(Standing(rule=d.rule, open=d.level is Level.ALARM) for d in self.decisions())
+        with self._lock:
+            self._policies = tuple(policies)
+            self._detectors = tuple(detectors)
+        self.restore(standing)
 
     def demand(self, suspicion: float) -> None:
         """Somebody outside asks for more looks."""

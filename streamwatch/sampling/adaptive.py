@@ -46,16 +46,6 @@ class AdaptiveSampler:
         self._draw()
 
     @property
-    def spec(self) -> SamplingSpec:
-        """The settings in force."""
-        return self._spec
-
-    def respec(self, spec: SamplingSpec) -> None:
-        """Change the settings, keeping what was learnt of the stream."""
-        self._spec = spec
-        self._draw()
-
-    @property
     def gap_s(self) -> float:
         """The gap aimed at, at the newest time this sampler was told."""
         longest, shortest = self._spec.max_gap_s, self._spec.min_gap_s

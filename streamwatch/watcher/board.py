@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import structlog
+from typing import Protocol
 
 from streamwatch.domain.decisions import Standing
 from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.link.messages import Assign, StandingState
 from streamwatch.runtime.pipeline import StreamPipeline
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +24,43 @@ class Watched:
     task: asyncio.Task[None]
 
 
-Start = Callable[[StreamSpec, int, Sequence[Standing]], tuple[StreamPipeline, asyncio.Task[None]]]
-"""Builds a pipeline for a stream and starts the task that keeps it connected."""
+class Bench(Protocol):
+    """Builds what a stream needs. The application's composition knows the concrete classes."""
+
+    def start(
+        self, spec: StreamSpec, epoch: int, standing: Sequence[Standing]
+    ) -> tuple[StreamPipeline, asyncio.Task[None]]:
+        """Build a pipeline and start the task that keeps it connected."""
+        ...
+
+    def adopt(self, pipeline: StreamPipeline, spec: StreamSpec, epoch: int) -> None:
+        """Give a pipeline changed settings that need no new connection."""
+        ...
+
+    def equip(self, pipeline: StreamPipeline) -> None:
+        """Give a pipeline the detectors and rules now in force."""
+        ...
 
 
 class Board:
     """Which streams this watcher holds. Event loop only."""
 
-    def __init__(self, start: Start) -> None:
-        self._start = start
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
         self._watched: dict[StreamId, Watched] = {}
-        self._released_bytes: dict[str, int] = {}
 
     def assign(self, message: Assign) -> None:
-        """Watch a stream; a repeated assignment with equal settings only restores where its rules stand."""
+        """Watch a stream, or go on watching it with changed settings; it is reconnected only if its address changed."""
         spec = spec_of(message)
-        before = self._watched.get(spec.id)
         standing = standings(message.standing)
-        if before is not None and before.spec == spec and before.epoch == message.epoch:
+        before = self._watched.get(spec.id)
+        if before is not None and _same_connection(before.spec, spec):
+            self._bench.adopt(before.pipeline, spec, message.epoch)
             before.pipeline.restore(standing)
+            self._watched[spec.id] = replace(before, spec=spec, epoch=message.epoch)
             return
-        if before is not None:
-            self.release(spec.id)
-        pipeline, task = self._start(spec, message.epoch, standing)
+        self.release(spec.id)
+        pipeline, task = self._bench.start(spec, message.epoch, standing)
         self._watched[spec.id] = Watched(spec, message.epoch, pipeline, task)
 
     def release(self, stream: str) -> None:
@@ -68,16 +79,14 @@ class Board:
         """All of them."""
         return tuple(watched.pipeline for watched in self._watched.values())
 
-    def restart_all(self) -> None:
-        """Build every pipeline anew, since detectors or rules changed; connections are made again."""
-        for watched in tuple(self._watched.values()):
-            standing = tuple(
-                Standing(rule=decision.rule, open=decision.level.value == "alarm")
-                for decision in watched.pipeline.decisions()
-            )
-            self.release(watched.spec.id)
-            pipeline, task = self._start(watched.spec, watched.epoch, standing)
-            self._watched[watched.spec.id] = replace(watched, pipeline=pipeline, task=task)
+    def equip_all(self) -> None:
+        """Detectors or rules changed: every pipeline goes on with the new ones, connected as it is."""
+        for watched in self._watched.values():
+            self._bench.equip(watched.pipeline)
+
+
+def _same_connection(one: StreamSpec, other: StreamSpec) -> bool:
+    return (one.url, one.fallback, one.fast) == (other.url, other.fallback, other.fast)
 
 
 def spec_of(message: Assign) -> StreamSpec:

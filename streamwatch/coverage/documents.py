@@ -1,0 +1,112 @@
+"""What is published about streams and coverage: `P/streams/{sid}/state`, `P/coverage`, `P/status`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamwatch.coverage.books import Summary
+from streamwatch.domain.streams import Reason, State
+
+UNCOVERED_LISTED = 20
+"""The document stays under 4 KiB; counts are complete, the list is the oldest."""
+
+Sid = Annotated[str, Field(max_length=128)]
+Text = Annotated[str, Field(max_length=200)]
+At = Annotated[str, Field(max_length=32, description="UTC, RFC 3339")]
+
+
+class Document(BaseModel):
+    """A published document: nothing beside its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    def payload(self) -> bytes:
+        """Compact JSON, UTF-8."""
+        return self.model_dump_json(by_alias=True).encode()
+
+
+class StateDocument(Document):
+    """How one stream stands."""
+
+    schema_: Literal["streamwatch.state/1"] = Field("streamwatch.state/1", alias="schema")
+    stream: Text
+    state: State
+    reason: Reason | None
+    since: At
+    gap_s: float | None
+    session: Annotated[str, Field(max_length=32)]
+    detail: Text = ""
+
+
+class UncoveredEntry(Document):
+    """One live stream that is not covered."""
+
+    sid: Sid
+    reason: Reason
+    since: At
+
+
+class CoverageDocument(Document):
+    """The node at a glance, every ten seconds. Older than 30 s means that the daemon is gone."""
+
+    schema_: Literal["streamwatch.coverage/1"] = Field("streamwatch.coverage/1", alias="schema")
+    at: At
+    streams_live: int
+    streams_covered: int
+    coverage_1m: Annotated[float, Field(ge=0, le=1)]
+    worst_gap_s: float
+    uncovered: Annotated[tuple[UncoveredEntry, ...], Field(max_length=UNCOVERED_LISTED)]
+    uncovered_total: int
+    """How many there are; the list above is bounded."""
+
+
+class LayerEntry(Document):
+    """One layer of the watchers' sandbox."""
+
+    name: Annotated[str, Field(max_length=64)]
+    in_force: bool
+    detail: Text = ""
+
+
+class StatusDocument(Document):
+    """Whether this node works. `offline` is also the Last Will."""
+
+    schema_: Literal["streamwatch.status/1"] = Field("streamwatch.status/1", alias="schema")
+    state: Literal["online", "degraded", "offline"]
+    boot_id: Annotated[str, Field(max_length=64)]
+    version: Annotated[str, Field(max_length=64)]
+    since: At
+    reasons: Annotated[tuple[Text, ...], Field(max_length=10)]
+    sandbox: Annotated[tuple[LayerEntry, ...], Field(max_length=16)] = ()
+
+
+def coverage_document(
+    summary: Summary,
+    *,
+    at: str,
+    sid: dict[str, str],
+    since: dict[str, str],
+) -> CoverageDocument:
+    """Build the coverage document; `sid` and `since` map stream ids to what is published for them."""
+    oldest = sorted(summary.uncovered, key=lambda entry: entry.since)
+    return CoverageDocument(
+        at=at,
+        streams_live=summary.live,
+        streams_covered=summary.covered,
+        coverage_1m=round(summary.ratio_1m, 4),
+        worst_gap_s=round(summary.worst_gap_s, 3),
+        uncovered=tuple(
+            UncoveredEntry(sid=sid[entry.stream], reason=entry.reason, since=since[entry.stream])
+            for entry in oldest[:UNCOVERED_LISTED]
+        ),
+        uncovered_total=len(summary.uncovered),
+    )
+
+
+def schema(model: type[Document]) -> str:
+    """JSON Schema of a document, for integrators."""
+    described: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    return json.dumps(described, indent=2)

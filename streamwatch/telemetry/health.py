@@ -1,0 +1,43 @@
+"""Is this daemon doing its work? Facts in, one answer out; said in `P/status`, `/healthz` and `/readyz`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Health:
+    """Reasons for being degraded, by key. Set and cleared by whoever knows; logged on the edges."""
+
+    ready: bool = False
+    _reasons: dict[str, str] = field(default_factory=dict)
+    changed: bool = True
+    """Something changed since the status was last published."""
+
+    def degrade(self, key: str, reason: str) -> None:
+        """Something is wrong; `key` names it for `mend`."""
+        if self._reasons.get(key) != reason:
+            if key not in self._reasons:
+                log.error("degraded", what=key, reason=reason)
+            self._reasons[key] = reason
+            self.changed = True
+
+    def mend(self, key: str) -> None:
+        """It is right again."""
+        if self._reasons.pop(key, None) is not None:
+            log.info("mended", what=key)
+            self.changed = True
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why this daemon is degraded, worded for people; empty when all is well."""
+        return tuple(f"{key}: {reason}" for key, reason in sorted(self._reasons.items()))
+
+    @property
+    def state(self) -> str:
+        """`online` or `degraded`."""
+        return "degraded" if self._reasons else "online"

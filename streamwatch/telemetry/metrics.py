@@ -1,0 +1,104 @@
+"""Prometheus metrics of the daemon. Names and labels are the public interface; no label has an unbounded set of values."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from streamwatch.domain.streams import Reason, State
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_GAPS = (0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 12, 15, 20, 30, 60, 120)
+_INFERENCE = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1)
+_LATENCY = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 60)
+_BATCHES = (1, 2, 4, 8, 16, 32)
+
+
+class _FromCounts(Collector):
+    """A counter whose value lives elsewhere, read when it is asked for."""
+
+    def __init__(self, name: str, help_text: str, label: str, values: dict[str, float]) -> None:
+        self._name, self._help, self._label, self.values = name, help_text, label, values
+
+    def describe(self) -> list[CounterMetricFamily]:
+        """Name and help, without values."""
+        return [CounterMetricFamily(self._name, self._help, labels=[self._label])]
+
+    def collect(self) -> list[CounterMetricFamily]:
+        """The values now."""
+        family = CounterMetricFamily(self._name, self._help, labels=[self._label])
+        for label, value in self.values.items():
+            family.add_metric([label], value)
+        return [family]
+
+
+class Metrics:
+    """All metrics of one daemon, in a registry of their own."""
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+        self.streams = Gauge("streamwatch_streams", "Streams by state", ["state"], registry=registry)
+        self.samples = Counter("streamwatch_samples", "Frames scored", ["detector"], registry=registry)
+        self.gap = Histogram(
+            "streamwatch_sample_gap_seconds",
+            "Seconds between the arrivals of two scored frames of a stream",
+            buckets=_GAPS,
+            registry=registry,
+        )
+        self.coverage = Gauge(
+            "streamwatch_coverage_ratio",
+            "Covered share of live stream-seconds in the last minute",
+            registry=registry,
+        )
+        self.uncovered: dict[str, float] = {reason.value: 0.0 for reason in Reason}
+        registry.register(
+            _FromCounts("streamwatch_uncovered_seconds", "Live seconds not covered", "reason", self.uncovered),
+        )
+        self.decode = Counter("streamwatch_decode_seconds", "Processor seconds spent decoding", registry=registry)
+        self.inference = Histogram(
+            "streamwatch_inference_seconds",
+            "Processor seconds per scored frame and detector",
+            buckets=_INFERENCE,
+            registry=registry,
+        )
+        self.batch = Histogram(
+            "streamwatch_inference_batch_size",
+            "Frames scored together",
+            buckets=_BATCHES,
+            registry=registry,
+        )
+        self.alerts = Counter("streamwatch_alerts", "Alert events", ["severity", "event"], registry=registry)
+        self.latency = Histogram(
+            "streamwatch_alert_latency_seconds",
+            "From the arrival of the first triggering packet to the hand-over to the broker",
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.pending = Gauge("streamwatch_ledger_pending", "Alert events not yet acknowledged", registry=registry)
+        self.oldest = Gauge("streamwatch_ledger_oldest_seconds", "Age of the oldest of them", registry=registry)
+        self.connected = Gauge("streamwatch_mqtt_connected", "1 while a broker accepts messages", registry=registry)
+        self.restarts = Counter(
+            "streamwatch_watcher_restarts",
+            "Watchers started again",
+            ["reason"],
+            registry=registry,
+        )
+        self.received: dict[str, float] = dict.fromkeys(("rtmp", "hls", "rtsp", "srt", "file"), 0.0)
+        registry.register(
+            _FromCounts("streamwatch_received_bytes", "Bytes of media received", "transport", self.received),
+        )
+        self.commands = Counter(
+            "streamwatch_commands",
+            "Commands received, by verb and result",
+            ["verb", "result"],
+            registry=registry,
+        )
+        self.dropped = Counter("streamwatch_dropped", "Things given up, by kind", ["what"], registry=registry)
+        for state in State:
+            self.streams.labels(state.value).set(0)
+
+    def render(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self._registry)
