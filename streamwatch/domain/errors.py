@@ -129,6 +129,13 @@ class CodecUnsupported(StreamError):
     reason = Reason.CODEC
 
 
+class ScoreFailed(StreamwatchError):
+    """A detector has no score for this picture: its engine failed, or answered with what is no score.
+
+    Raised by detectors; the frame counts as not scored by it, never as harmless.
+    """
+
+
 class LinkError(StreamwatchError):
     """The connection between daemon and watcher is unusable."""
 

@@ -1,0 +1,102 @@
+"""Which kinds of detector there are, and building one. Imports no engine until a detector of its kind is built."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Protocol
+
+from streamwatch.detectors.base import Detector
+from streamwatch.domain.errors import ModelError, Problem
+
+GROUP = "streamwatch.detectors"
+"""Entry points of plug-ins: the name is the kind, the object a `DetectorFactory`."""
+
+
+class DetectorFactory(Protocol):
+    """Builds detectors of one kind, inside a watcher."""
+
+    def __call__(self, *, name: str, folder: Path, sha256: str) -> Detector:
+        """Return a detector ready to score.
+
+        Args:
+            name: what the operator calls it.
+            folder: its `model` or `lists` folder.
+            sha256: of the model as the daemon checked it; empty where nobody did. Another model must be refused.
+
+        Raises:
+            ModelError: the folder cannot be used.
+
+        """
+        ...
+
+
+def _onnx(*, name: str, folder: Path, sha256: str) -> Detector:
+    from streamwatch.detectors.onnx import OnnxClassifier  # noqa: PLC0415  # the daemon imports us without an engine
+
+    return OnnxClassifier(name=name, folder=folder, sha256=sha256)
+
+
+_BUILT_IN: Mapping[str, DetectorFactory] = {"onnx": _onnx}
+_PLANNED = {"pdq": "matching of known content is not built yet"}
+
+Load = Callable[[], DetectorFactory]
+
+
+def kinds() -> dict[str, Load]:
+    """Every kind and how to load its factory.
+
+    Raises:
+        ModelError: two offer the same kind; which of them would run must not depend on the order of installation.
+
+    """
+    plugins = tuple(metadata.entry_points(group=GROUP))
+    offers = Counter([*_BUILT_IN, *_PLANNED, *(plugin.name for plugin in plugins)])
+    problems = [
+        Problem(f"plug-in {plugin.value}", "kind", f"offers {plugin.name}, which is taken", "a kind of its own")
+        for plugin in plugins
+        if offers[plugin.name] > 1
+    ]
+    if problems:
+        raise ModelError(*problems)
+    built_in = {kind: partial(_identity, factory) for kind, factory in _BUILT_IN.items()}
+    return built_in | {plugin.name: plugin.load for plugin in plugins}
+
+
+def _identity(factory: DetectorFactory) -> DetectorFactory:
+    return factory
+
+
+def check_kind(kind: str, *, where: str = "", key: str = "kind") -> None:
+    """Say whether detectors of this kind can be built; loads nothing. Raises ModelError.
+
+    `where` and `key` (`FILE:LINE`, `detectors.0.kind`) name the setting.
+    """
+    if kind in _PLANNED:
+        raise ModelError(
+            Problem(where or kind, key, f"{kind}: {_PLANNED[kind]}", f"one of {', '.join(sorted(kinds()))}")
+        )
+    known = kinds()
+    if kind not in known:
+        raise ModelError(
+            Problem(where or kind, key, f"no detectors of kind {kind}", f"one of {', '.join(sorted(known))}")
+        )
+
+
+def build(*, name: str, kind: str, folder: Path, sha256: str = "") -> Detector:
+    """Build one detector. Called inside a watcher.
+
+    Raises:
+        ModelError: the kind is not known, its plug-in cannot be loaded, or the folder cannot be used.
+
+    """
+    check_kind(kind, where=name)
+    try:
+        factory = kinds()[kind]()
+    except Exception as error:  # a plug-in's import can raise anything
+        wrong = f"the plug-in for {kind} cannot be loaded: {type(error).__name__}: {error}"
+        raise ModelError(Problem(name, "kind", wrong)) from error
+    return factory(name=name, folder=folder, sha256=sha256)
