@@ -12,6 +12,7 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 
@@ -41,6 +42,16 @@ FEED_S = 1.0
 
 PATIENCE_S = 30.0
 """How long a file read fast waits for the look in progress."""
+
+
+class Tally(NamedTuple):
+    """What one stream cost since it was assigned; only grows."""
+
+    transport: str
+    received: int
+    decode_s: float
+    looks_missed: int
+    packets_dropped: int
 
 
 class StreamPipeline:
@@ -85,6 +96,7 @@ class StreamPipeline:
         self._trouble: tuple[Reason, str] | None = None
         self._unsupported: tuple[str, str] | None = None
         self._missed = 0
+        self._decode_s = 0.0
         self._decoder: Decoder | None = None
         self._unfed: list[Packet] = []
         self._fed_at = 0.0
@@ -243,6 +255,7 @@ class StreamPipeline:
             self.report_level()
 
     def _note(self, seen: Seen, packet: Packet) -> Sample | None:
+        self._decode_s += seen.decode_s
         if seen.outcome is Outcome.UNSUPPORTED:
             self._unsupported = (packet.config.digest, seen.detail)
             self._trouble = (Reason.CODEC, seen.detail)
@@ -345,9 +358,11 @@ class StreamPipeline:
             return self._life.standing(self._clock.monotonic()).phase is Phase.ENDED
 
     @property
-    def missed(self) -> int:
-        """Looks that were due and could not be taken."""
-        return self._missed
+    def tally(self) -> Tally:
+        """What this stream cost so far."""
+        with self._lock:
+            transport = self._info.transport if self._info else "file"
+            return Tally(transport, self.received, self._decode_s, self._missed, self._buffer.dropped)
 
     def report_level(self) -> None:
         """Say how the stream stands; the reporter sends it only when it changed or is due again."""

@@ -106,6 +106,11 @@ class PacketBuffer(Protocol):
         """Packets it holds at most."""
         ...
 
+    @property
+    def dropped(self) -> int:
+        """Packets dropped because a group of pictures outgrew the bound; only grows."""
+        ...
+
     def put(self, packet: Packet) -> None:
         """Keep a packet; a key begins anew, a group of pictures that outgrows the bound is dropped whole."""
         ...

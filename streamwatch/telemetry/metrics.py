@@ -1,4 +1,4 @@
-"""Prometheus metrics of the daemon. Names and labels are the public interface; no label has an unbounded set of values."""
+"""Prometheus metrics of the daemon: names and labels of the public interface, every label with a bounded set."""
 
 from __future__ import annotations
 

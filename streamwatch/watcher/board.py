@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from streamwatch.domain.decisions import Standing
 from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.link.messages import Assign, StandingState
-from streamwatch.runtime.pipeline import StreamPipeline
+from streamwatch.runtime.pipeline import StreamPipeline, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,13 @@ class Watched:
 class Bench(Protocol):
     """Builds what a stream needs. The application's composition knows the concrete classes."""
 
-    def start(
-        self, spec: StreamSpec, epoch: int, standing: Sequence[Standing]
-    ) -> tuple[StreamPipeline, asyncio.Task[None]]:
-        """Build a pipeline and start the task that keeps it connected."""
+    def build(
+        self,
+        spec: StreamSpec,
+        epoch: int,
+        standing: Sequence[Standing],
+    ) -> tuple[StreamPipeline, Coroutine[None, None, None]]:
+        """Build a pipeline and the work that keeps it connected until it is cancelled."""
         ...
 
     def adopt(self, pipeline: StreamPipeline, spec: StreamSpec, epoch: int) -> None:
@@ -45,9 +48,11 @@ class Bench(Protocol):
 class Board:
     """Which streams this watcher holds. Event loop only."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, tasks: asyncio.TaskGroup) -> None:
         self._bench = bench
+        self._tasks = tasks
         self._watched: dict[StreamId, Watched] = {}
+        self._retired: list[Tally] = []
 
     def assign(self, message: Assign) -> None:
         """Watch a stream, or go on watching it with changed settings; it is reconnected only if its address changed."""
@@ -60,13 +65,16 @@ class Board:
             self._watched[spec.id] = replace(before, spec=spec, epoch=message.epoch)
             return
         self.release(spec.id)
-        pipeline, task = self._bench.start(spec, message.epoch, standing)
+        pipeline, keeping = self._bench.build(spec, message.epoch, standing)
+        task = self._tasks.create_task(keeping, name=f"stream:{spec.name}")
         self._watched[spec.id] = Watched(spec, message.epoch, pipeline, task)
 
     def release(self, stream: str) -> None:
         """Stop watching; unknown streams are none of our business."""
         watched = self._watched.pop(StreamId(stream), None)
         if watched is not None:
+            self._retired.append(watched.pipeline.tally)
+            self._retired = _summed(self._retired)
             watched.pipeline.close()
             watched.task.cancel()
 
@@ -75,14 +83,35 @@ class Board:
         watched = self._watched.get(StreamId(stream))
         return watched.pipeline if watched else None
 
-    def pipelines(self) -> tuple[StreamPipeline, ...]:
-        """All of them."""
-        return tuple(watched.pipeline for watched in self._watched.values())
+    def tallies(self) -> list[Tally]:
+        """What all streams cost, released ones included, one line a transport."""
+        return _summed([*self._retired, *(watched.pipeline.tally for watched in self._watched.values())])
+
+    def close(self) -> None:
+        """Release every stream."""
+        for stream in tuple(self._watched):
+            self.release(stream)
 
     def equip_all(self) -> None:
         """Detectors or rules changed: every pipeline goes on with the new ones, connected as it is."""
         for watched in self._watched.values():
             self._bench.equip(watched.pipeline)
+
+
+def _summed(tallies: Sequence[Tally]) -> list[Tally]:
+    by_transport: dict[str, list[Tally]] = {}
+    for tally in tallies:
+        by_transport.setdefault(tally.transport, []).append(tally)
+    return [
+        Tally(
+            transport=transport,
+            received=sum(t.received for t in group),
+            decode_s=sum(t.decode_s for t in group),
+            looks_missed=sum(t.looks_missed for t in group),
+            packets_dropped=sum(t.packets_dropped for t in group),
+        )
+        for transport, group in by_transport.items()
+    ]
 
 
 def _same_connection(one: StreamSpec, other: StreamSpec) -> bool:
