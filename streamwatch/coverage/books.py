@@ -39,9 +39,13 @@ class _Account:
     @property
     def deadline(self) -> float | None:
         """When the promise breaks unless a frame is examined before."""
-        if self.live_since is None:
-            return None
-        return max(self.live_since, self.last_sample or 0.0) + self.max_gap_s
+        return None if self.live_since is None else self.watched_since + self.max_gap_s
+
+    @property
+    def watched_since(self) -> float:
+        """Arrival of the newest examined frame, or the beginning of the live time."""
+        since = self.booked if self.live_since is None else self.live_since
+        return since if self.last_sample is None else max(since, self.last_sample)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ class Books:
         account = self._accounts.get(stream)
         if account is None:
             return
-        self._book(account, min(arrival, now))
+        self._book_until(account, min(arrival, now))  # what came before this frame is now known for certain
         if account.last_sample is None or arrival > account.last_sample:
             account.last_sample = arrival
             account.gap_s = gap_s
@@ -178,7 +182,7 @@ class Books:
         self._drop_old(now)
         live_s = sum(part[1] for part in self._minute)
         covered_s = sum(part[2] for part in self._minute)
-        gaps = [now - max(a.live_since or now, a.last_sample or 0.0) for _, a in live]
+        gaps = [now - a.watched_since for _, a in live]
         uncovered = tuple(
             Uncovered(stream, a.state.reason or Reason.CONNECTING, a.state.since)
             for stream, a in live
@@ -201,7 +205,9 @@ class Books:
 
     def _book(self, account: _Account, now: float) -> None:
         """Book the time from where the account stands to `SETTLE_S` before now."""
-        until = now - SETTLE_S
+        self._book_until(account, now - SETTLE_S)
+
+    def _book_until(self, account: _Account, until: float) -> None:
         if until <= account.booked:
             return
         start, account.booked = account.booked, until

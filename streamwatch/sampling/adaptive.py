@@ -43,6 +43,7 @@ class AdaptiveSampler:
         self._intervals: deque[float] = deque(maxlen=_REMEMBERED_INTERVALS)
         self._early = 0.0
         self._inner = False
+        self._inside = 0.0
         self._draw()
 
     @property
@@ -68,9 +69,11 @@ class AdaptiveSampler:
                 self._intervals.append(arrival - self._last_key)
             self._last_key = arrival
             return self._key_is_due(arrival)
-        if not self._inner and not self.between_keys():
+        if self._last_sample is None:
             return False
-        return self._last_sample is not None and arrival >= self._due()
+        if self.between_keys():
+            return arrival >= self._due()
+        return self._looks_inside() and arrival >= self._due() - self._inside * self.key_interval_s
 
     def sampled(self, arrival: float) -> None:
         """Start the next gap at `arrival`."""
@@ -97,7 +100,13 @@ class AdaptiveSampler:
     def _key_is_due(self, arrival: float) -> bool:
         if self._last_sample is None:
             return True
+        if self._looks_inside():
+            return arrival >= self._due() - self._inside * self.key_interval_s
         return arrival >= self._due() - self.key_interval_s
+
+    def _looks_inside(self) -> bool:
+        """Whether the next look falls at a random instant: only where the buffer reaches back to a key picture."""
+        return self._inner and self.key_interval_s <= self._spec.lookback_s
 
     def _due(self) -> float:
         gap = self.gap_s
@@ -112,3 +121,4 @@ class AdaptiveSampler:
     def _draw(self) -> None:
         self._early = self._rng.random() * self._spec.jitter
         self._inner = self._rng.random() < self._spec.inner
+        self._inside = self._rng.random()
