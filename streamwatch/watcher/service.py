@@ -50,10 +50,6 @@ class Wire(Protocol):
         """Say something without waiting; levels that nobody has read yet are replaced by newer ones."""
         ...
 
-    async def flush(self) -> None:
-        """Wait, for a bounded time, until everything said is on its way."""
-        ...
-
 
 class Workshop(Bench, Protocol):
     """A bench that can be furnished with detectors and rules."""
@@ -116,7 +112,6 @@ class WatcherService:
                 log.info("the daemon is gone, so is this watcher")
                 return
             if isinstance(message, Stop):
-                await self._wire.flush()
                 return
             if isinstance(message, Configure):
                 await self._configure(message, board)

@@ -1,0 +1,41 @@
+"""The watcher process: `python -m streamwatch.app.watcher --link-fd N --sandbox MODE`, started by the daemon.
+
+Nothing but the sandbox is imported before it is entered: Landlock does not reach threads that already run, and numpy,
+OpenCV and onnxruntime each start some when they are imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from streamwatch.domain.errors import SandboxError
+from streamwatch.sandbox.enter import enter
+
+if TYPE_CHECKING:
+    from streamwatch.sandbox.report import LayerState
+
+
+def main() -> None:
+    """Enter the sandbox, then work until the daemon says stop or is gone."""
+    parser = argparse.ArgumentParser(prog="streamwatch watcher", description="Started by the daemon, not by hand.")
+    parser.add_argument("--link-fd", type=int, required=True)
+    parser.add_argument("--sandbox", choices=("required", "preferred", "off"), required=True)
+    parser.add_argument("--log-level", default="info")
+    arguments = parser.parse_args()
+    layers: tuple[LayerState, ...] = ()
+    refusal = ""
+    try:
+        layers = enter(arguments.sandbox, keep_fds=(arguments.link_fd,))
+    except SandboxError as error:
+        refusal = str(error)
+
+    from streamwatch.app import workbench  # noqa: PLC0415  # only now: this imports the decoder and the engine
+
+    workbench.serve(arguments.link_fd, layers=layers, refusal=refusal, log_level=arguments.log_level)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

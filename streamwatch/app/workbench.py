@@ -1,0 +1,237 @@
+"""Composition of the watcher process: the one place that knows its readers, decoder, detectors and policies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+
+import structlog
+
+from streamwatch.detectors import registry
+from streamwatch.detectors.base import Detector
+from streamwatch.domain.clock import Clock, SystemClock
+from streamwatch.domain.decisions import CloseWhen, Mode, OpenWhen, RuleSpec, Standing
+from streamwatch.domain.errors import LinkClosed, LinkError, LinkViolation
+from streamwatch.domain.media import CodecConfig
+from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
+from streamwatch.domain.urls import SafeUrl, printable
+from streamwatch.evidence.kofn import KOfN
+from streamwatch.link.messages import (
+    Configure,
+    DetectorSettings,
+    Failed,
+    Found,
+    FromWatcher,
+    Inspect,
+    Layer,
+    LoadedDetector,
+    RuleSettings,
+    ToWatcher,
+)
+from streamwatch.link.transport import Link
+from streamwatch.runtime.pipeline import StreamPipeline
+from streamwatch.runtime.report import Reporter
+from streamwatch.runtime.supervise import keep
+from streamwatch.runtime.workers import DecodeWorkers, WorkerStatistics
+from streamwatch.sampling.adaptive import AdaptiveSampler
+from streamwatch.sandbox.report import LayerState
+from streamwatch.sources.address import AddressPolicy
+from streamwatch.sources.base import Decoder
+from streamwatch.sources.decoder import make_decoder
+from streamwatch.sources.gop import GopBuffer
+from streamwatch.sources.probe import probe
+from streamwatch.sources.pyav_reader import PyavReader
+from streamwatch.telemetry import logs
+from streamwatch.watcher.service import WatcherService, rss_bytes
+
+log = structlog.get_logger(__name__)
+
+BUFFER_BYTES = 8 * 1024 * 1024
+"""Compressed tail per stream at most; 4 s of 1080p take 1.8 MB."""
+
+
+class Workbench:
+    """Builds pipelines from the detectors and rules in force. Event loop only."""
+
+    def __init__(self, *, emit: Callable[[FromWatcher], None], clock: Clock, rng: random.Random) -> None:
+        self._emit = emit
+        self._clock = clock
+        self._rng = rng
+        self._loop = asyncio.get_running_loop()
+        self._orders: Configure | None = None
+        self._loaded: dict[DetectorSettings, Detector] = {}
+        self._workers: DecodeWorkers | None = None
+
+    # --- furnishing ------------------------------------------------------------------------------------------------
+
+    async def configure(self, orders: Configure) -> tuple[LoadedDetector, ...]:
+        """Load what is new, keep what stays, and only then let go of what is gone. Raises ModelError."""
+        loaded: dict[DetectorSettings, Detector] = {}
+        for settings in orders.detectors:
+            known = self._loaded.get(settings)
+            loaded[settings] = known or await asyncio.to_thread(_load, settings)
+        gone = [detector for settings, detector in self._loaded.items() if settings not in loaded]
+        self._loaded, self._orders = loaded, orders
+        if self._workers is None:
+            self._workers = DecodeWorkers(orders.decode_workers, self._decoder, clock=self._clock)
+        for detector in gone:
+            detector.close()
+        return tuple(
+            LoadedDetector(
+                name=detector.info.name,
+                version=detector.info.version,
+                sha256=detector.info.sha256,
+                labels=detector.info.labels,
+            )
+            for detector in loaded.values()
+        )
+
+    def statistics(self) -> WorkerStatistics:
+        """How busy the decode workers are."""
+        return self._workers.statistics() if self._workers else WorkerStatistics(0, 0.0, 0)
+
+    def close(self) -> None:
+        """Stop the workers, then give back the detectors they use."""
+        if self._workers is not None:
+            self._workers.close()
+        for detector in self._loaded.values():
+            detector.close()
+
+    # --- building --------------------------------------------------------------------------------------------------
+
+    def build(
+        self,
+        spec: StreamSpec,
+        epoch: int,
+        standing: Sequence[Standing],
+    ) -> tuple[StreamPipeline, Coroutine[None, None, None]]:
+        """Build a pipeline and the work that keeps it connected."""
+        if self._workers is None:
+            raise LinkViolation("a stream was assigned before this watcher was configured")
+        pipeline = StreamPipeline(
+            spec,
+            sampler=self._sampler(spec),
+            policies=self._policies(),
+            detectors=tuple(self._loaded.values()),
+            buffer=GopBuffer(max_seconds=spec.sampling.lookback_s, max_bytes=BUFFER_BYTES),
+            workers=self._workers,
+            reporter=self._reporter(spec, epoch),
+            clock=self._clock,
+            loop=self._loop,
+        )
+        pipeline.restore(standing)
+        return pipeline, keep(pipeline, lambda: self._reader(spec), clock=self._clock, rng=self._rng)
+
+    def adopt(self, pipeline: StreamPipeline, spec: StreamSpec, epoch: int) -> None:
+        """Give a pipeline changed settings that need no new connection."""
+        pipeline.adopt(spec, sampler=self._sampler(spec), reporter=self._reporter(spec, epoch))
+
+    def equip(self, pipeline: StreamPipeline) -> None:
+        """Give a pipeline the detectors and rules now in force."""
+        pipeline.equip(policies=self._policies(), detectors=tuple(self._loaded.values()))
+
+    async def inspect(self, orders: Inspect) -> Found:
+        """Look at an address and say what is there."""
+        spec = _to_inspect(SafeUrl(orders.url))
+        return await probe(self._reader(spec), self._decoder, seconds=orders.seconds, clock=self._clock)
+
+    def _reader(self, spec: StreamSpec) -> PyavReader:
+        allowed = self._orders.allow_hosts if self._orders else ()
+        return PyavReader(spec, policy=AddressPolicy(spec.url, allow_hosts=allowed), clock=self._clock)
+
+    def _decoder(self, config: CodecConfig) -> Decoder:
+        return make_decoder(config, max_pixels=self._orders.max_pixels if self._orders else 0)
+
+    def _sampler(self, spec: StreamSpec) -> AdaptiveSampler:
+        return AdaptiveSampler(spec.sampling, rng=self._rng)
+
+    def _policies(self) -> tuple[KOfN, ...]:
+        """One policy per rule; rules of shadow detectors are scored and counted, and judge nothing."""
+        if self._orders is None:
+            return ()
+        active = {settings.name for settings in self._loaded if settings.mode is Mode.ACTIVE}
+        return tuple(KOfN(_rule(rule)) for rule in self._orders.rules if rule.detector in active)
+
+    def _reporter(self, spec: StreamSpec, epoch: int) -> Reporter:
+        return Reporter(stream=spec.id, epoch=epoch, emit=self._emit, clock=self._clock)
+
+
+def serve(link_fd: int, *, layers: Sequence[LayerState], refusal: str, log_level: str) -> None:
+    """Run the watcher over this link until it ends."""
+    logs.configure(process="watcher", form="json", level=log_level)
+    asyncio.run(_serve(link_fd, layers=layers, refusal=refusal))
+
+
+async def _serve(link_fd: int, *, layers: Sequence[LayerState], refusal: str) -> None:
+    link = await Link.to_daemon(link_fd)
+    if refusal:
+        link.post(Failed(what="sandbox", detail=printable(refusal, 300)))
+        await link.close()
+        return
+    for layer in layers:
+        log.info("sandbox", layer=layer.name, in_force=layer.in_force, detail=layer.detail)
+
+    def emit(message: FromWatcher) -> None:
+        try:
+            link.post(message)
+        except LinkClosed:
+            pass  # the daemon is gone; the service sees the same and ends
+        except LinkError as error:
+            log.error("report lost", what=message.type, error=str(error))
+            link.abort()
+
+    clock = SystemClock()
+    workshop = Workbench(emit=emit, clock=clock, rng=random.SystemRandom())
+    service = WatcherService(
+        _Wire(link, emit),
+        workshop,
+        layers=tuple(Layer(name=s.name, in_force=s.in_force, detail=printable(s.detail, 300)) for s in layers),
+        pid=os.getpid(),
+        clock=clock,
+        rss=rss_bytes,
+    )
+    try:
+        await service.run()
+    finally:
+        await link.close()
+
+
+class _Wire:
+    """The link as the service sees it: saying something never fails."""
+
+    def __init__(self, link: Link[ToWatcher], emit: Callable[[FromWatcher], None]) -> None:
+        self._link = link
+        self.post = emit
+
+    async def receive(self) -> ToWatcher:
+        return await self._link.receive()
+
+
+def _load(settings: DetectorSettings) -> Detector:
+    return registry.build(
+        name=settings.name,
+        kind=settings.kind,
+        folder=Path(settings.folder),
+        sha256=settings.sha256,
+    )
+
+
+def _rule(settings: RuleSettings) -> RuleSpec:
+    return RuleSpec(
+        name=settings.name,
+        detector=settings.detector,
+        label=settings.label,
+        severity=settings.severity,
+        kind=settings.kind,
+        open=OpenWhen(settings.open_score, settings.open_hits, settings.open_within_s, settings.open_spacing_s),
+        close=CloseWhen(settings.close_score, settings.close_for_s),
+        cooldown_s=settings.cooldown_s,
+    )
+
+
+def _to_inspect(url: SafeUrl) -> StreamSpec:
+    sampling = SamplingSpec(max_gap_s=10, min_gap_s=1, lookback_s=0, novelty=False, jitter=0, inner=0)
+    return StreamSpec(id=StreamId("probe"), url=url, sampling=sampling, name="probe", fast=True)
