@@ -1,0 +1,20 @@
+"""How often an open alert speaks: pure figures, each with its reason."""
+
+from __future__ import annotations
+
+from streamwatch.domain.decisions import Severity
+
+UPDATE_EVERY_S = 10.0
+"""While hits go on, people see at least so often that it is still happening; more often would bury other alerts."""
+SCORE_STEP = 0.05
+"""A rise that a person reading two decimals would call higher. Scores are at most 1, so there are few of these."""
+
+_FIRST_REMINDER_S = {Severity.URGENT: 30.0, Severity.HIGH: 120.0, Severity.LOW: 600.0}
+_BACKOFF_LIMIT = 8
+"""Reminders double their distance up to this multiple, and then go on: nobody has acknowledged, so silence is wrong."""
+
+
+def reminder_after(severity: Severity, reminders: int) -> float | None:
+    """Seconds from the last spoken event to the next reminder, after so many reminders; None: never."""
+    first = _FIRST_REMINDER_S.get(severity)
+    return None if first is None else first * min(2 ** min(reminders, 16), _BACKOFF_LIMIT)

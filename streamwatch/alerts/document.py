@@ -1,0 +1,290 @@
+"""The alert document, `streamwatch.alert/1`: what people receive. At most 4 KiB, neutral words, no picture.
+
+The document says what was measured, when, and by which rule and model; it says nothing about who is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamwatch.alerts import ulid
+from streamwatch.alerts.base import DeskRule, StreamFacts
+from streamwatch.domain.alerts import CloseReason, Event
+from streamwatch.domain.clock import rfc3339
+from streamwatch.domain.decisions import Decision, Hit, Kind, Severity
+from streamwatch.domain.urls import printable
+
+MAX_BYTES = 4096
+"""Of one document in UTF-8."""
+LATENCY_RESERVE = 24
+"""Bytes kept free: `latency_ms` grows from `null` to a number, and `seq` by digits, after the document was fitted."""
+PRE_ROLL = timedelta(seconds=30)
+"""What led up to the first triggering frame is kept by whoever records: it shows how the scene began."""
+POST_ROLL = timedelta(seconds=10)
+"""The last hit is not the end of the scene, only of what we saw of it."""
+MAX_EVIDENCE = 8
+MAX_MODERATOR = 128
+MAX_NOTE = 500
+_MAX_LATENCY_MS = 10**12
+_TEXT = 200
+_URL = 600
+
+Stamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+Score = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, Field(max_length=_TEXT)]
+HumanVerdict = Literal["acknowledge", "confirm", "escalate", "proposed_dismissal", "dismiss", "reopen"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Moment(_Part):
+    """An instant on the wall clock (UTC) and in the stream's media time (seconds)."""
+
+    at: Stamp
+    media_s: float
+
+
+class EvidenceLine(Moment):
+    """One frame that counted."""
+
+    score: Score
+
+
+class StreamPart(_Part):
+    """Which stream."""
+
+    id: Text
+    name: Text
+    origin: Text
+    session: Text
+    watch_url: Annotated[str, Field(max_length=_URL)] | None
+
+
+class Trace(_Part):
+    """What the rule asked for before it opened."""
+
+    open_score: Score
+    hits: int
+    within_s: float
+    informational: Literal[True] | None = None
+    """Present where a test rule fired on a stream on which tests do not count."""
+
+
+class DetectorPart(_Part):
+    """Which model judged."""
+
+    name: Text
+    version: Text
+    sha256: Annotated[str, Field(max_length=64)]
+
+
+class Preserve(_Part):
+    """The span (UTC) that whoever records the stream is asked to keep."""
+
+    from_: Annotated[Stamp, Field(alias="from")]
+    to: Stamp
+
+
+class Human(_Part):
+    """The newest word of a person."""
+
+    verdict: HumanVerdict
+    moderator: Annotated[str, Field(max_length=MAX_MODERATOR)]
+    at: Stamp
+    note: Annotated[str, Field(max_length=MAX_NOTE)]
+
+
+class AlertDocument(_Part):
+    """One message about one alert; `(alert_id, seq)` identifies it."""
+
+    schema_: Annotated[Literal["streamwatch.alert/1"], Field(alias="schema")] = "streamwatch.alert/1"
+    alert_id: Annotated[str, Field(pattern=ulid.PATTERN)]
+    event: Event
+    seq: Annotated[int, Field(ge=1)]
+    boot_id: Text
+    node: Text
+    severity: Severity
+    rule: Text
+    label: Text
+    kind: Kind
+    stream: StreamPart
+    still_live: bool
+    first_seen: Moment
+    last_seen: Moment
+    score: Score
+    evidence: Annotated[tuple[EvidenceLine, ...], Field(max_length=MAX_EVIDENCE)]
+    trace: Trace
+    detector: DetectorPart
+    preserve: Preserve
+    latency_ms: Annotated[int, Field(ge=0)] | None
+    """From the arrival of the first triggering frame's packet to the hand-over to the broker; null on later events."""
+    human: Human | None
+    close_reason: CloseReason | None = None
+    """Present once the alert is closed."""
+
+    def encode(self) -> str:
+        """The JSON text, at most `MAX_BYTES - LATENCY_RESERVE`: evidence, then texts are shortened until it fits."""
+        data = self.model_dump(mode="json", by_alias=True)
+        for absent in ((data, "close_reason"), (data["trace"], "informational")):
+            if absent[0][absent[1]] is None:
+                del absent[0][absent[1]]
+        body = _compact(data)
+        for lines, text in _SHORTER:
+            if len(body.encode()) <= MAX_BYTES - LATENCY_RESERVE:
+                break
+            data["evidence"] = data["evidence"][:lines]
+            body = _compact(_shortened(data, text))
+        return body
+
+    @classmethod
+    def decode(cls, body: str) -> Self:
+        """Read a document back. Raises ValueError where it is not one."""
+        return cls.model_validate_json(body)
+
+    def revised(self, **changes: Any) -> AlertDocument:
+        """A copy with changes, checked as a new document is."""
+        return AlertDocument.model_validate({**dict(self), **changes}, by_name=True)
+
+    @property
+    def last_seen_at(self) -> datetime:
+        """Instant of the newest hit, UTC."""
+        return datetime.fromisoformat(self.last_seen.at)
+
+
+_SHORTER = ((4, _TEXT), (4, 100), (2, 50), (1, 24))
+"""Steps by which a document is shortened: evidence lines kept, characters of each text kept.
+
+The last step fits whatever the texts hold: 13 texts of 24 characters and a name of 128, 4 bytes each, leave a third
+of the room.
+"""
+_LINKS = frozenset({"watch_url"})
+"""Texts that are of no use when cut: they go as a whole."""
+_WHOLE = frozenset({"schema", "alert_id", "sha256", "at", "from", "to", "moderator"})
+"""Never shortened. `moderator` decides who the second person is: two names must not become one, nor one two."""
+
+
+def opened(
+    *, alert_id: str, node: str, boot_id: str, rule: DeskRule, facts: StreamFacts, decision: Decision, at: datetime
+) -> AlertDocument:
+    """The first document of an alert. `at` stands in where the decision names no frame (a restored watcher)."""
+    spec = rule.spec
+    first = decision.first_seen or (decision.hits[0] if decision.hits else None)
+    first_seen = _moment(first) if first else Moment(at=rfc3339(at), media_s=0.0)
+    last = decision.last_seen or (decision.hits[-1] if decision.hits else None)
+    last_seen = _moment(last) if last else first_seen
+    return AlertDocument(
+        alert_id=alert_id,
+        event=Event.OPENED,
+        seq=1,
+        boot_id=printable(boot_id, _TEXT),
+        node=printable(node, _TEXT),
+        severity=spec.severity,
+        rule=printable(spec.name, _TEXT),
+        label=printable(spec.label, _TEXT),
+        kind=spec.kind,
+        stream=stream_part(facts),
+        still_live=facts.still_live,
+        first_seen=first_seen,
+        last_seen=last_seen,
+        score=rounded(decision.score),
+        evidence=tuple(_line(hit) for hit in decision.hits[:MAX_EVIDENCE]),
+        trace=Trace(
+            open_score=rounded(spec.open.score),
+            hits=spec.open.hits,
+            within_s=spec.open.within_s,
+            informational=True if spec.severity is Severity.TEST and not facts.tests else None,
+        ),
+        detector=DetectorPart(
+            name=printable(rule.detector.name, _TEXT),
+            version=printable(rule.detector.version, _TEXT),
+            sha256=printable(rule.detector.sha256, 64),
+        ),
+        preserve=preserve(first_seen, last_seen),
+        latency_ms=None,
+        human=None,
+    )
+
+
+def stream_part(facts: StreamFacts) -> StreamPart:
+    """A stream's facts, bounded. An address too long to be shown whole is not shown: half a link leads nowhere."""
+    url = facts.watch_url
+    usable = bool(url) and len(url.encode("utf-8", "replace")) <= _URL and printable(url, _URL) == url
+    return StreamPart(
+        id=printable(facts.shown or facts.id, _TEXT),
+        name=printable(facts.name, _TEXT),
+        origin=printable(facts.origin, _TEXT),
+        session=printable(facts.session, _TEXT),
+        watch_url=url if usable else None,
+    )
+
+
+def seen_again(document: AlertDocument, decision: Decision) -> dict[str, Any]:
+    """What changes in a document when its rule goes on hitting: newest moment, highest score, span to keep."""
+    hit = decision.last_seen
+    newest = _moment(hit) if hit and at_millis(hit.at) > document.last_seen_at else document.last_seen
+    return {
+        "last_seen": newest,
+        "score": max(document.score, rounded(decision.score)),
+        "preserve": preserve(document.first_seen, newest),
+    }
+
+
+def preserve(first: Moment, last: Moment) -> Preserve:
+    """The span to keep, around what was seen."""
+    start = datetime.fromisoformat(first.at) - PRE_ROLL
+    return Preserve.model_validate({"from": rfc3339(start), "to": rfc3339(datetime.fromisoformat(last.at) + POST_ROLL)})
+
+
+def at_millis(at: datetime) -> datetime:
+    """An instant as documents hold it: UTC, milliseconds."""
+    at = at.astimezone(UTC)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def rounded(score: float) -> float:
+    """A score as documents hold it: four digits, inside 0 … 1 whatever arithmetic did to its last bit."""
+    return round(min(max(score, 0.0), 1.0), 4)
+
+
+def with_latency(body: str, latency_ms: int) -> str:
+    """The document with its latency, set once: a body that already has one is returned as it is."""
+    data = json.loads(body)
+    if data["latency_ms"] is not None:
+        return body
+    data["latency_ms"] = min(max(latency_ms, 0), _MAX_LATENCY_MS)
+    return _compact(data)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of the document as we send it."""
+    return AlertDocument.model_json_schema(by_alias=True, mode="serialization")
+
+
+def _moment(hit: Hit) -> Moment:
+    return Moment(at=rfc3339(hit.at), media_s=round(hit.media_s, 3))
+
+
+def _line(hit: Hit) -> EvidenceLine:
+    return EvidenceLine(at=rfc3339(hit.at), media_s=round(hit.media_s, 3), score=rounded(hit.score))
+
+
+def _compact(data: dict[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _shortened(data: Any, limit: int, key: str = "") -> Any:
+    if isinstance(data, dict):
+        return {name: _shortened(value, limit, name) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_shortened(value, limit) for value in data]
+    if not isinstance(data, str) or key in _WHOLE:
+        return data
+    if key in _LINKS:
+        return data if len(data.encode()) <= limit else None
+    return printable(data, limit)

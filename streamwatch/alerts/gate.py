@@ -1,0 +1,168 @@
+"""The gate for commands: what may be executed, what is answered from memory, what is refused and why."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from streamwatch.alerts.base import Result
+from streamwatch.alerts.commands import COMMANDS, MAX_BYTES, NEEDS_IDENTITY, Command, Reply
+from streamwatch.domain.clock import Clock
+from streamwatch.domain.urls import printable
+
+STALE_AFTER = timedelta(minutes=5)
+"""An older command (or one from so far in the future) is refused: it may be a recording."""
+REMEMBER_S = 900.0
+"""Answers are kept for longer than a command can stay fresh: from 5 minutes early to 5 minutes late, and a reserve."""
+
+
+class Refusal(StrEnum):
+    """Why a command was refused; a closed list, for a counter."""
+
+    RETAINED = "retained"
+    OVERSIZED = "oversized"
+    UNKNOWN_VERB = "unknown_verb"
+    MALFORMED = "malformed"
+    STALE = "stale"
+    REPLAYED = "replayed"
+    NO_IDENTITY = "no_identity"
+
+
+class SeenCommands(Protocol):
+    """Where answers are remembered; durable, a ledger satisfies it. Raises LedgerError."""
+
+    def seen(self, request_id: str) -> tuple[str, bytes] | None:
+        """Digest and answer of a command answered not long ago."""
+        ...
+
+    def answered(self, request_id: str, digest: str, answer: bytes, *, keep_s: float) -> None:
+        """Remember an answer for `keep_s` seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A command to execute once; its reply goes through `CommandGate.answer`."""
+
+    verb: str
+    command: Command
+    who: str
+    """The sender: the topic's word, else the payload's; empty where nobody said."""
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Nothing to execute: this is the reply."""
+
+    reply: bytes
+    refusal: Refusal | None
+    """None: the same command was answered before, and gets the same answer."""
+
+
+class CommandGate:
+    """Judges commands as they arrive, one at a time."""
+
+    def __init__(self, *, seen: SeenCommands, clock: Clock, identify: bool) -> None:
+        self._seen = seen
+        self._clock = clock
+        self._identify = identify
+        """`mqtt.identify: topic`: what needs a known sender is accepted only from a topic that names one."""
+        self.refused: Counter[Refusal] = Counter()
+
+    def judge(self, *, verb: str, who: str | None, payload: bytes, retained: bool) -> Accepted | Answered:
+        """Judge one message from `P/commands/{verb}[/{who}]`. Raises LedgerError: then nothing is executed."""
+        try:
+            kind = _kind(verb, payload, retained=retained)
+            command, raw = _read(kind, payload)
+            digest = _digest(verb, who, raw)
+            known = self._seen.seen(command.request_id)
+            if known is not None and known[0] == digest:
+                return Answered(known[1], None)
+            self._check(verb, who, command, seen=known is not None)
+        except _Refused as refused:
+            return self._refuse(refused, verb)
+        sender: str = who or getattr(command, "moderator", "")
+        return Accepted(verb, command, sender, digest)
+
+    def answer(self, accepted: Accepted, reply: Reply) -> bytes:
+        """Remember the reply to an executed command and return it encoded. Raises LedgerError."""
+        encoded = reply.encode()
+        self._seen.answered(accepted.command.request_id, accepted.digest, encoded, keep_s=REMEMBER_S)
+        return encoded
+
+    def _check(self, verb: str, who: str | None, command: Command, *, seen: bool) -> None:
+        if seen:
+            raise _Refused(Refusal.REPLAYED, "this request_id was used with another body", command.request_id)
+        if self._identify and verb in NEEDS_IDENTITY and not who:
+            why = f"send it to commands/{verb}/{{who}}, where the broker vouches for the sender"
+            raise _Refused(Refusal.NO_IDENTITY, why, command.request_id)
+        if abs(self._clock.now() - command.at) > STALE_AFTER:
+            raise _Refused(Refusal.STALE, "`at` is more than 5 minutes from now", command.request_id)
+
+    def _refuse(self, refused: _Refused, verb: str) -> Answered:
+        self.refused[refused.refusal] += 1
+        why = printable(refused.why, 300)
+        reply = Reply(request_id=refused.request_id, verb=printable(verb, 64), result=Result.REFUSED, why=why)
+        return Answered(reply.encode(), refused.refusal)
+
+
+class _Refused(Exception):
+    """Carries a refusal out of the steps of `judge`."""
+
+    def __init__(self, refusal: Refusal, why: str, request_id: str | None = None) -> None:
+        super().__init__(why)
+        self.refusal = refusal
+        self.why = why
+        self.request_id = request_id
+
+
+def _kind(verb: str, payload: bytes, *, retained: bool) -> type[Command]:
+    if retained:
+        raise _Refused(Refusal.RETAINED, "commands must not be retained")
+    if len(payload) > MAX_BYTES:
+        raise _Refused(Refusal.OVERSIZED, f"a command has at most {MAX_BYTES} bytes")
+    if verb not in COMMANDS:
+        raise _Refused(Refusal.UNKNOWN_VERB, f"known verbs: {', '.join(COMMANDS)}")
+    return COMMANDS[verb]
+
+
+def _read(kind: type[Command], payload: bytes) -> tuple[Command, Any]:
+    """The command, and its JSON as it came."""
+    try:
+        raw = from_json(payload, allow_inf_nan=False)
+    except ValueError as error:
+        raise _Refused(Refusal.MALFORMED, "not JSON in UTF-8") from error
+    try:
+        return kind.model_validate_json(payload), raw
+    except ValidationError as error:
+        raise _Refused(Refusal.MALFORMED, _problem(error), _request_id(raw)) from error
+
+
+def _request_id(raw: Any) -> str | None:
+    """The id to answer under, where the command holds one that can be repeated safely."""
+    value = raw.get("request_id") if isinstance(raw, dict) else None
+    return value if isinstance(value, str) and value == printable(value, 128) else None
+
+
+def _digest(verb: str, who: str | None, raw: Any) -> str:
+    """Identity of a command: its sender and its meaning, whatever the order and spacing of its JSON."""
+    canonical = json.dumps([verb, who or "", raw], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _problem(error: ValidationError) -> str:
+    """The first problems in words, without the input."""
+    lines = [
+        f"{'.'.join(str(part) for part in item['loc']) or 'command'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False, include_context=False)[:3]
+    ]
+    return printable("; ".join(lines), 300)

@@ -1,0 +1,54 @@
+"""What closed alerts in the ledger still mean after a restart: cool-downs, judged evidence, informational limits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+
+from streamwatch.alerts.base import DeskRule, Store
+from streamwatch.alerts.quiet import INFORMATIONAL_EVERY_S, Key, QuietSpells
+from streamwatch.alerts.voice import Entry, read
+from streamwatch.domain.alerts import CloseReason
+from streamwatch.domain.clock import Clock
+from streamwatch.domain.decisions import Severity
+from streamwatch.domain.streams import StreamId
+
+COOLING_CLOSES = (CloseReason.QUIET, CloseReason.VERDICT)
+"""After these a cool-down runs. Not after `ended`: reconnecting must not buy a silence."""
+
+
+def remember_closed(
+    store: Store, quiet: QuietSpells, *, rules: Mapping[str, DeskRule], clock: Clock, open_keys: Collection[Key]
+) -> None:
+    """Take up every alert that closed within the longest spell."""
+    wall = clock.now()
+    window = max([rule.spec.cooldown_s for rule in rules.values()] + [INFORMATIONAL_EVERY_S])
+    for alert in store.closed_since((wall - timedelta(seconds=window)).timestamp()):
+        entry = read(alert)
+        if entry is None or entry.key in open_keys:
+            continue
+        age = max(wall.timestamp() - alert.changed_at, 0.0)
+        cooldown_s = _cooldown_s(entry, rules.get(alert.rule))
+        quiet.closed(
+            entry.key,
+            at=wall - timedelta(seconds=age),
+            last_seen=entry.document.last_seen_at,
+            now=clock.monotonic(),
+            cooldown_s=max(cooldown_s - age, 0.0),
+        )
+        remember_informed(quiet, entry, stream=alert.stream, now=clock.monotonic(), age_s=age)
+
+
+def remember_informed(quiet: QuietSpells, entry: Entry, *, stream: StreamId, now: float, age_s: float) -> None:
+    """An informational alert holds the next one back, also across a restart."""
+    if entry.document.trace.informational:
+        quiet.informed(stream, until=now + INFORMATIONAL_EVERY_S - age_s)
+
+
+def _cooldown_s(entry: Entry, rule: DeskRule | None) -> float:
+    """Seconds of cool-down that began with the alert's last event; none for what people confirmed: it must be told."""
+    document = entry.document
+    if rule is None or entry.alert.severity is Severity.URGENT or document.close_reason not in COOLING_CLOSES:
+        return 0.0
+    confirmed = document.human is not None and document.human.verdict in ("confirm", "escalate")
+    return 0.0 if confirmed else rule.spec.cooldown_s

@@ -1,0 +1,66 @@
+"""The state folder: made private, held by one daemon at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from streamwatch.domain.errors import OutsideError
+
+_LOCK = "lock"
+
+
+class StateFolder:
+    """A folder that this process alone writes, from construction to `close`."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the folder (rights 0700) and lock it.
+
+        Raises:
+            OutsideError: the folder cannot be made or written, or another daemon holds it.
+
+        """
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._fd = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise OutsideError(f"state folder {path} cannot be used: {error.strerror}") from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._fd)
+            self._fd = -1
+            who = f" (process {holder})" if holder.isdigit() else ""
+            raise OutsideError(f"state folder {path} is in use by another streamwatch{who}") from error
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def private_file(self, name: str) -> Path:
+        """The path of a file in the folder that exists and that only its owner can read (0600).
+
+        Raises OutsideError where it cannot be made.
+        """
+        path = self.path / name
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        except OSError as error:
+            raise OutsideError(f"{path} cannot be used: {error.strerror}") from error
+        return path
+
+    def move_aside(self, name: str, suffix: str) -> Path:
+        """Rename a file and its companions (`-wal`, `-shm`) out of the way. Returns the main file's new path."""
+        target = self.path / f"{name}.{suffix}"
+        for tail in ("", "-wal", "-shm"):
+            source = self.path / f"{name}{tail}"
+            if source.exists():
+                source.rename(self.path / f"{name}.{suffix}{tail}")
+        return target
+
+    def close(self) -> None:
+        """Let go of the folder. Idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
