@@ -144,6 +144,10 @@ class LinkClosed(LinkError):
     """The other process is gone."""
 
 
+class LinkStalled(LinkError):
+    """The other process does not read what we send."""
+
+
 class LinkViolation(LinkError):
     """The other process sent something that is not a message, or too much of it. The daemon kills such a watcher."""
 

@@ -24,7 +24,9 @@ StreamName = Annotated[str, Field(min_length=1, max_length=16_384)]
 Session = Annotated[str, Field(max_length=32)]
 Score = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
-Epoch = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""A whole number with an end: JSON would carry thousands of digits."""
+Epoch = Count
 
 
 class Message(BaseModel):
@@ -70,7 +72,7 @@ class Configure(Message):
     type: Literal["configure"] = "configure"
     detectors: Annotated[tuple[DetectorSettings, ...], Field(max_length=64)]
     rules: Annotated[tuple[RuleSettings, ...], Field(max_length=512)]
-    max_pixels: Annotated[int, Field(ge=1)]
+    max_pixels: Annotated[int, Field(ge=1, le=2**63 - 1)]
     allow_hosts: Annotated[tuple[Annotated[str, Field(max_length=300)], ...], Field(max_length=1000)]
     decode_workers: Annotated[int, Field(ge=1, le=64)]
 
@@ -169,7 +171,7 @@ class Ready(Message):
     """Configured and warm: streams can be assigned."""
 
     type: Literal["ready"] = "ready"
-    pid: int
+    pid: Count
     sandbox: Annotated[tuple[Layer, ...], Field(max_length=32)]
     detectors: Annotated[tuple[LoadedDetector, ...], Field(max_length=64)]
 
@@ -188,13 +190,13 @@ class Beat(Message):
     type: Literal["beat"] = "beat"
     busy_s: Seconds
     """Age of the look that has been in progress longest; a decoder that hangs shows here."""
-    rss_bytes: Annotated[int, Field(ge=0)]
+    rss_bytes: Count
     decode_s: Seconds
     """Processor seconds spent decoding."""
-    looks_dropped: Annotated[int, Field(ge=0)]
+    looks_dropped: Count
     """Looks that were due and not taken because the workers were busy."""
-    packets_dropped: Annotated[int, Field(ge=0)]
-    received: dict[Literal["rtmp", "hls", "rtsp", "srt", "file"], Annotated[int, Field(ge=0)]]
+    packets_dropped: Count
+    received: dict[Literal["rtmp", "hls", "rtsp", "srt", "file"], Count]
     """Bytes per transport."""
 
 
@@ -213,8 +215,8 @@ class StreamLevel(Message):
     """What stands in the way of looking, None when nothing does."""
     detail: Text = ""
     """The same for people: redacted, printable."""
-    width: Annotated[int, Field(ge=0)] = 0
-    height: Annotated[int, Field(ge=0)] = 0
+    width: Count = 0
+    height: Count = 0
     codec: Annotated[str, Field(max_length=40)] = ""
     gap_aim_s: Seconds | None = None
 
@@ -275,14 +277,14 @@ class Found(Message):
     type: Literal["found"] = "found"
     transport: Name
     codec: Annotated[str, Field(max_length=40)]
-    width: Annotated[int, Field(ge=0)]
-    height: Annotated[int, Field(ge=0)]
+    width: Count
+    height: Count
     fps: Seconds | None
     key_interval_s: Seconds | None
-    key_bytes: Annotated[int, Field(ge=0)]
+    key_bytes: Count
     bitrate: Seconds
     decode_key_s: Seconds | None
-    renditions: Annotated[tuple[tuple[int, int], ...], Field(max_length=100)]
+    renditions: Annotated[tuple[tuple[Count, Count], ...], Field(max_length=100)]
     reason: Reason | None
     detail: Text = ""
 
