@@ -72,7 +72,7 @@ class Workbench:
         loaded: dict[DetectorSettings, Detector] = {}
         for settings in orders.detectors:
             known = self._loaded.get(settings)
-            loaded[settings] = known or await asyncio.to_thread(_load, settings)
+            loaded[settings] = await asyncio.to_thread(_load, settings) if known is None else known
         gone = [detector for settings, detector in self._loaded.items() if settings not in loaded]
         self._loaded, self._orders = loaded, orders
         if self._workers is None:

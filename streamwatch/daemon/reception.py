@@ -1,0 +1,161 @@
+"""What watchers say: to the books, to the alert desk, to the metrics. Event loop only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from streamwatch.alerts.base import StreamFacts
+from streamwatch.alerts.desk import AlertDesk
+from streamwatch.coverage.books import Books
+from streamwatch.daemon.roster import Roster
+from streamwatch.daemon.setup import Setup
+from streamwatch.domain.clock import Clock
+from streamwatch.domain.decisions import Decision, Hit
+from streamwatch.domain.errors import LedgerError
+from streamwatch.domain.streams import Reason, StreamId
+from streamwatch.link.messages import Beat, FromWatcher, HitSeen, Ready, RuleLevel, Sampled, StreamLevel
+from streamwatch.telemetry.health import Health
+from streamwatch.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+
+class Reception:
+    """Takes messages from watchers, one at a time."""
+
+    def __init__(
+        self,
+        *,
+        setup: Callable[[], Setup],
+        roster: Roster,
+        books: Books,
+        desk: AlertDesk,
+        metrics: Metrics,
+        health: Health,
+        clock: Clock,
+        on_sample: Callable[[Sampled], None] = lambda _sample: None,
+    ) -> None:
+        self._setup = setup
+        self._roster = roster
+        self._books = books
+        self._desk = desk
+        self._metrics = metrics
+        self._health = health
+        self._clock = clock
+        self._on_sample = on_sample
+        self._live: dict[StreamId, bool] = {}
+        self._beats: dict[int, Beat] = {}
+
+    def message(self, slot: int, message: FromWatcher) -> None:
+        """One message from the watcher in `slot`."""
+        match message:
+            case Sampled():
+                self._sampled(message)
+            case RuleLevel():
+                self._decided(message)
+            case StreamLevel():
+                self._level(message)
+            case Beat():
+                self._beat(slot, message)
+            case _:
+                pass
+
+    def ready(self, slot: int, ready: Ready) -> None:
+        """A watcher is at work."""
+        self._beats.pop(slot, None)
+        log.info("watcher ready", slot=slot, pid=ready.pid)
+
+    def lost(self, slot: int, reason: str, streams: tuple[StreamId, ...]) -> None:
+        """A watcher is gone; its streams are not looked at until it is back."""
+        self._beats.pop(slot, None)
+        self._metrics.restarts.labels(reason).inc()
+        self._books.hindered(streams, Reason.WATCHER, self._clock.monotonic())
+        log.error("watcher lost", slot=slot, reason=reason, streams=len(streams))
+
+    def _sampled(self, message: Sampled) -> None:
+        stream = StreamId(message.stream)
+        if stream not in self._roster:
+            return
+        for line in message.scores:
+            self._metrics.samples.labels(line.detector).inc()
+            self._metrics.inference.observe(line.infer_s)
+            self._metrics.batch.observe(1)
+        if not message.corrupt:
+            self._books.sampled(
+                stream,
+                arrival=message.arrival,
+                gap_s=message.gap_s,
+                now=self._clock.monotonic(),
+            )
+            if message.gap_s is not None:
+                self._metrics.gap.observe(message.gap_s)
+        self._on_sample(message)
+
+    def _level(self, message: StreamLevel) -> None:
+        stream = StreamId(message.stream)
+        if stream not in self._roster:
+            return
+        self._live[stream] = message.live
+        self._books.level(
+            stream,
+            session=message.session,
+            live=message.live,
+            ended=message.ended,
+            reason=message.reason,
+            detail=message.detail,
+            now=self._clock.monotonic(),
+        )
+        if message.ended:
+            self._tell_desk(lambda: self._desk.ended(stream))
+
+    def _decided(self, message: RuleLevel) -> None:
+        stream = StreamId(message.stream)
+        spec = self._roster.get(stream)
+        if spec is None:
+            return
+        setup = self._setup()
+        facts = StreamFacts(
+            id=stream,
+            name=setup.name(spec),
+            origin=spec.origin,
+            session=message.session,
+            watch_url=spec.watch_url,
+            tests=spec.tests,
+            still_live=self._live.get(stream, True),
+        )
+        decision = Decision(
+            rule=message.rule,
+            level=message.level,
+            suspicion=message.suspicion,
+            score=message.score,
+            hits=tuple(_hit(hit) for hit in message.hits),
+            first_seen=_hit(message.first_seen) if message.first_seen else None,
+            last_seen=_hit(message.last_seen) if message.last_seen else None,
+        )
+        self._tell_desk(lambda: self._desk.observe(facts, decision))
+
+    def _beat(self, slot: int, beat: Beat) -> None:
+        before = self._beats.get(slot)
+        self._beats[slot] = beat
+        self._metrics.decode.inc(max(beat.decode_s - (before.decode_s if before else 0.0), 0.0))
+        for transport, received in beat.received.items():
+            known = before.received.get(transport, 0) if before else 0
+            self._metrics.received[transport] += max(received - known, 0)
+        for what, now, then in (
+            ("look", beat.looks_dropped, before.looks_dropped if before else 0),
+            ("packet", beat.packets_dropped, before.packets_dropped if before else 0),
+        ):
+            self._metrics.dropped.labels(what).inc(max(now - then, 0))
+
+    def _tell_desk(self, tell: Callable[[], None]) -> None:
+        """A ledger that refuses costs nothing but time: levels are repeated, so the desk hears of it again."""
+        try:
+            tell()
+        except LedgerError as error:
+            self._health.degrade("ledger", str(error))
+
+
+def _hit(seen: HitSeen) -> Hit:
+    return Hit(at=seen.at, arrival=seen.arrival, media_s=seen.media_s, score=seen.score)
