@@ -39,6 +39,8 @@ class Model:
 
     verified: Verified
     data: bytes = field(repr=False)
+    lines: Lines = field(repr=False)
+    """Of the manifest's keys, for what only the engine can find wrong."""
 
 
 def verify(folder: Path) -> Verified:
@@ -69,7 +71,7 @@ def read_model(folder: Path, *, sha256: str = "") -> Model:
     problems += _label_problems(manifest, labels, path=path, lines=lines)
     if problems:
         raise ModelError(*problems)
-    return Model(Verified(folder, manifest, labels, manifest.sha256), data)
+    return Model(Verified(folder, manifest, labels, manifest.sha256), data, lines)
 
 
 def _labels(path: Path, place: Place) -> tuple[str, ...]:

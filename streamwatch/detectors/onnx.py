@@ -16,9 +16,9 @@ import structlog
 from numpy.typing import NDArray
 
 from streamwatch.detectors.base import DetectorInfo
-from streamwatch.detectors.folder import Verified, read_model
+from streamwatch.detectors.folder import Model, Verified, read_model
 from streamwatch.detectors.golden import draw
-from streamwatch.detectors.manifest import MANIFEST, Lines, Place, parse
+from streamwatch.detectors.manifest import MANIFEST, Place
 from streamwatch.detectors.spec import InputSpec
 from streamwatch.domain.errors import ModelError, Problem, ScoreFailed
 from streamwatch.domain.media import Scores
@@ -53,7 +53,6 @@ class OnnxClassifier:
 
         """
         model = read_model(folder, sha256=sha256)
-        self._verified = model.verified
         spec = model.verified.manifest.input
         self._info = DetectorInfo(
             name=name,
@@ -66,8 +65,8 @@ class OnnxClassifier:
         self._shape = (spec.height, spec.width, 3)
         self._output = model.verified.manifest.output
         self._feed = _Feed(spec)
-        self._session: ort.InferenceSession | None = _session(model.data, self._verified)
-        self._check()
+        self._session: ort.InferenceSession | None = _session(model.data, model.verified)
+        self._check(model)
         _log.info("detector loaded", detector=name, version=self._info.version, sha256=self._info.sha256)
 
     @property
@@ -116,10 +115,10 @@ class OnnxClassifier:
             raise ScoreFailed(f"detector {self._info.name} answered with a score outside 0 to 1")
         return [min(1.0, max(0.0, value)) for value in values.tolist()]
 
-    def _check(self) -> None:
+    def _check(self, model: Model) -> None:
         """Score a blank picture, so that the first look pays for no set-up, and the manifest's golden ones."""
-        manifest, lines = self._verified.manifest, self._lines()
-        path = self._verified.folder / MANIFEST
+        manifest = model.verified.manifest
+        path = model.verified.folder / MANIFEST
         try:
             self.score(np.zeros(self._shape, np.uint8))
             problems = []
@@ -128,14 +127,13 @@ class OnnxClassifier:
                 found = self.score(picture).get(golden.label)
                 if found is None or abs(found - golden.score) > golden.tolerance:
                     right = f"{golden.score} ± {golden.tolerance}; not this model, or this machine computes wrongly"
-                    problems.append(Place(path, lines, f"golden.{i}").problem(f"scores {found}", right))
+                    problems.append(Place(path, model.lines, f"golden.{i}").problem(f"scores {found}", right))
         except ScoreFailed as error:
-            raise ModelError(Place(path, lines, "output").problem(f"the model gives no scores: {error}")) from error
+            raise ModelError(
+                Place(path, model.lines, "output").problem(f"the model gives no scores: {error}")
+            ) from error
         if problems:
             raise ModelError(*problems)
-
-    def _lines(self) -> Lines:
-        return parse(self._verified.folder)[1]
 
 
 def _session(data: bytes, verified: Verified) -> ort.InferenceSession:
