@@ -1,0 +1,169 @@
+"""What the node says of itself and its streams: retained states, coverage, status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+import structlog
+
+from streamwatch.bus.base import Bus, Outgoing
+from streamwatch.bus.topics import Topics
+from streamwatch.coverage.books import Books
+from streamwatch.coverage.documents import (
+    LayerEntry,
+    StateDocument,
+    StatusDocument,
+    coverage_document,
+)
+from streamwatch.daemon.roster import Roster
+from streamwatch.daemon.setup import Setup
+from streamwatch.domain.clock import Clock, rfc3339
+from streamwatch.domain.errors import BusRefused, BusUnavailable
+from streamwatch.domain.streams import State, StreamId, StreamState
+from streamwatch.domain.urls import printable
+from streamwatch.telemetry.health import Health
+
+log = structlog.get_logger(__name__)
+
+COVERAGE_EVERY_S = 10.0
+"""Public interface; a pager may take 30 s of silence for the daemon's death."""
+
+_DETAIL = 200
+
+
+class Herald:
+    """Publishes. What cannot be published now is not queued: it is said anew after the reconnect."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        topics: Topics,
+        books: Books,
+        roster: Roster,
+        health: Health,
+        setup: Callable[[], Setup],
+        clock: Clock,
+        boot_id: str,
+        version: str,
+    ) -> None:
+        self._bus = bus
+        self._topics = topics
+        self._books = books
+        self._roster = roster
+        self._health = health
+        self._setup = setup
+        self._clock = clock
+        self._boot_id = boot_id
+        self._version = version
+        self._since = rfc3339(clock.now())
+        self._layers: tuple[LayerEntry, ...] = ()
+        self._said: set[str] = set()
+        """Stream ids (as in topics) with a retained state of ours on the broker, as far as we know."""
+        self._covered_at = 0.0
+
+    def sandbox(self, layers: Iterable[tuple[str, bool, str]]) -> None:
+        """Take note of what the watchers' sandbox gives."""
+        entries = tuple(LayerEntry(name=n, in_force=f, detail=printable(d, _DETAIL)) for n, f, d in layers)
+        if entries != self._layers:
+            self._layers = entries
+            self._health.changed = True
+
+    def status(self, state: str | None = None) -> Outgoing:
+        """The retained status message; `state` overrides what health says (`offline`)."""
+        document = StatusDocument(
+            state=state or self._health.state,
+            boot_id=self._boot_id,
+            version=self._version,
+            since=self._since,
+            reasons=tuple(printable(reason, _DETAIL) for reason in self._health.reasons[:10]) if state is None else (),
+            sandbox=self._layers,
+        )
+        return Outgoing(topic=self._topics.status, payload=document.payload(), retain=True)
+
+    async def speak(self, changed: Iterable[tuple[StreamId, StreamState, str]], gone: Iterable[StreamId]) -> None:
+        """Say what changed. Called a few times a second."""
+        try:
+            for stream, state, detail in changed:
+                await self._state(stream, state, detail)
+            for stream in gone:
+                await self._clear(self._setup().sid(stream))
+            if self._health.changed:
+                self._health.changed = False
+                await self._bus.publish(self.status())
+            now = self._clock.monotonic()
+            if now - self._covered_at >= COVERAGE_EVERY_S:
+                self._covered_at = now
+                await self._coverage(now)
+        except BusUnavailable:
+            self._health.changed = True
+        except BusRefused as error:
+            self._health.degrade("mqtt", f"the broker refuses our states: {error}")
+
+    async def say_everything(self) -> None:
+        """After a connection began: status, coverage and every state anew. Raises BusUnavailable."""
+        await self._bus.publish(self.status())
+        self._health.changed = False
+        for stream in self._books.streams():
+            known = self._books.state(stream)
+            if known is not None and known[0].state is not State.ENDED:
+                await self._state(stream, *known)
+        self._covered_at = self._clock.monotonic()
+        await self._coverage(self._covered_at)
+
+    async def heard_own_state(self, sid: str, payload: bytes) -> None:
+        """A retained state of ours came back from the broker: clear it if that stream is no longer here."""
+        if not payload:
+            self._said.discard(sid)
+            return
+        self._said.add(sid)
+        setup = self._setup()
+        here = {
+            setup.sid(stream)
+            for stream in self._books.streams()
+            if (known := self._books.state(stream)) is not None and known[0].state is not State.ENDED
+        }
+        if sid not in here:
+            try:
+                await self._clear(sid)
+            except (BusUnavailable, BusRefused) as error:
+                log.info("stale state stays for now", error=str(error))
+
+    async def _state(self, stream: StreamId, state: StreamState, detail: str) -> None:
+        setup = self._setup()
+        sid = setup.sid(stream)
+        document = StateDocument(
+            stream=setup.shown(stream),
+            state=state.state,
+            reason=state.reason,
+            since=self._wall(state.since),
+            gap_s=None if state.gap_s is None else round(state.gap_s, 3),
+            session=state.session,
+            detail=printable(detail, _DETAIL),
+        )
+        retain = state.state is not State.ENDED
+        await self._bus.publish(Outgoing(self._topics.state(sid), document.payload(), retain=retain))
+        if retain:
+            self._said.add(sid)
+        else:
+            await self._clear(sid)
+
+    async def _clear(self, sid: str) -> None:
+        await self._bus.publish(Outgoing(self._topics.state(sid), b"", retain=True))
+        self._said.discard(sid)
+
+    async def _coverage(self, now: float) -> None:
+        summary = self._books.summary(now)
+        setup = self._setup()
+        document = coverage_document(
+            summary,
+            at=rfc3339(self._clock.now()),
+            sid={entry.stream: setup.sid(entry.stream) for entry in summary.uncovered},
+            since={entry.stream: self._wall(entry.since) for entry in summary.uncovered},
+        )
+        await self._bus.publish(Outgoing(self._topics.coverage, document.payload(), retain=True))
+
+    def _wall(self, monotonic: float) -> str:
+        ago = timedelta(seconds=max(self._clock.monotonic() - monotonic, 0.0))
+        return rfc3339(self._clock.now() - ago)

@@ -1,0 +1,261 @@
+"""The daemon at work: its tasks, its pulse, reload and stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from streamwatch.alerts.desk import AlertDesk
+from streamwatch.bus.base import Bus
+from streamwatch.coverage.books import Books
+from streamwatch.daemon.delivery import Delivery
+from streamwatch.daemon.herald import Herald
+from streamwatch.daemon.orders import Orders
+from streamwatch.daemon.roster import Roster
+from streamwatch.daemon.setup import Setup
+from streamwatch.domain.clock import Clock, rfc3339
+from streamwatch.domain.decisions import Standing
+from streamwatch.domain.errors import BusRefused, BusUnavailable, LedgerError, UserError
+from streamwatch.domain.streams import State, StreamId
+from streamwatch.ledger.base import Backlog
+from streamwatch.link.messages import Configure
+from streamwatch.telemetry.health import Health
+from streamwatch.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+PULSE_S = 0.25
+"""How often states are judged and said: a change is public within this and the broker's time."""
+
+DUTIES_S = 1.0
+"""How often the desk's clock-work and the metrics run."""
+
+FLUSH_S = 3.0
+"""An orderly stop waits so long for the broker to take what is pending; the rest waits in the ledger."""
+
+
+class Watchers(Protocol):
+    """What the service needs of the fleet, beside the roster's part of it."""
+
+    async def run(self) -> None:
+        """Keep the watchers alive until cancelled, then stop them."""
+        ...
+
+    def reconfigure(self, configure: Configure) -> None:
+        """Give every watcher other detectors and rules."""
+        ...
+
+    def restand(self, stream: StreamId, standing: Sequence[Standing]) -> None:
+        """Tell a stream's watcher where its rules stand."""
+        ...
+
+
+class Figures(Protocol):
+    """What the service asks the ledger for metrics."""
+
+    def backlog(self) -> Backlog:
+        """What is owed to people. Raises LedgerError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The daemon's organs, put together by the composition."""
+
+    bus: Bus
+    watchers: Watchers
+    books: Books
+    desk: AlertDesk
+    roster: Roster
+    herald: Herald
+    orders: Orders
+    delivery: Delivery
+    figures: Figures
+    metrics: Metrics
+    health: Health
+    clock: Clock
+
+
+class DaemonService:
+    """One daemon. Event loop only."""
+
+    def __init__(self, parts: Parts, setup: Setup) -> None:
+        self._p = parts
+        self.setup = setup
+        self._gone: list[StreamId] = []
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin the orderly stop."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop`, then: no new looks, last events to the broker, `offline`, farewell.
+
+        Raises:
+            SandboxError, ModelError: the watchers cannot start as configured.
+
+        """
+        p = self._p
+        p.desk.configure(self.setup.desk_rules)
+        p.desk.restore({spec.id for spec in self.setup.streams})
+        async with asyncio.TaskGroup() as tasks:
+            bus = tasks.create_task(p.bus.run(), name="bus")
+            orders = tasks.create_task(p.orders.run(), name="orders")
+            delivery = tasks.create_task(p.delivery.run(), name="delivery")
+            greeting = tasks.create_task(self._greet(), name="greeting")
+            fleet = tasks.create_task(p.watchers.run(), name="fleet")
+            self._roll()
+            pulse = tasks.create_task(self._pulse(), name="pulse")
+            duties = tasks.create_task(self._duties(), name="duties")
+            await self._stopping.wait()
+            log.info("stopping")
+            for task in (orders, greeting, pulse, duties, fleet):
+                task.cancel()
+            await asyncio.wait((orders, greeting, pulse, duties, fleet))
+            delivery.cancel()
+            await asyncio.wait((delivery,))
+            await p.delivery.flush(FLUSH_S)
+            bus.cancel()  # says `offline` on its way out
+        log.info("stopped")
+
+    def reload(self, read: Callable[[], Setup]) -> None:
+        """Apply what changed in the configuration; a wrong one changes nothing and is said loudly."""
+        p = self._p
+        try:
+            setup = read()
+        except UserError as error:
+            for problem in error.problems:
+                log.error("configuration not taken over", problem=str(problem))
+            first = str(error.problems[0]) if error.problems else str(error)
+            p.health.degrade("configuration", f"the last good one stays in force: {first}")
+            return
+        before, self.setup = self.setup, setup
+        p.health.mend("configuration")
+        if setup.fixed != before.fixed:
+            changed = sorted(set(dict(setup.fixed).items()) ^ set(dict(before.fixed).items()))
+            names = ", ".join(sorted({name for name, _ in changed}))
+            p.health.degrade("restart", f"changed, and in force only after a restart: {names}")
+        else:
+            p.health.mend("restart")
+        p.desk.configure(setup.desk_rules)
+        if setup.configure != before.configure:
+            p.watchers.reconfigure(setup.configure)
+        self._roll()
+        log.info("configuration taken over", streams=len(p.roster))
+
+    def _roll(self) -> None:
+        """Bring the roster in line with the setup."""
+        p = self._p
+        self._gone.extend(p.roster.apply(self.setup.streams))
+        if p.roster.left_out:
+            p.health.degrade("streams", f"{p.roster.left_out} streams over limits.max_streams are not watched")
+        else:
+            p.health.mend("streams")
+
+    async def _greet(self) -> None:
+        """Say everything after each new connection to the broker."""
+        p = self._p
+        connection = 0
+        while True:
+            now = await p.bus.wait_connected()
+            if now != connection:
+                with suppress(BusUnavailable, BusRefused):
+                    await p.herald.say_everything()
+                    connection = now
+                    p.delivery.call()
+            await p.clock.sleep(PULSE_S)
+
+    async def _pulse(self) -> None:
+        p = self._p
+        while True:
+            changed = p.books.judge(p.clock.monotonic())
+            gone, self._gone = self._gone, []
+            await p.herald.speak(changed, gone)
+            for stream in p.desk.take_restanding():
+                p.watchers.restand(stream, p.desk.standing_of(stream))
+            p.delivery.call()
+            await p.clock.sleep(PULSE_S)
+
+    async def _duties(self) -> None:
+        p = self._p
+        while True:
+            try:
+                p.desk.tick()
+                backlog = p.figures.backlog()
+                p.metrics.pending.set(backlog.pending)
+                p.metrics.oldest.set(backlog.oldest_s)
+                p.health.mend("ledger")
+            except LedgerError as error:
+                p.health.degrade("ledger", str(error))
+            p.orders.tick()
+            self._measure()
+            await p.clock.sleep(DUTIES_S)
+
+    def _measure(self) -> None:
+        p = self._p
+        for state, count in p.books.counts().items():
+            p.metrics.streams.labels(state.value).set(count)
+        p.metrics.coverage.set(p.books.summary(p.clock.monotonic()).ratio_1m)
+        for reason, seconds in p.books.uncovered_total.items():
+            p.metrics.uncovered[reason.value] = seconds
+        connected = p.bus.connected
+        p.metrics.connected.set(1 if connected else 0)
+        if connected:
+            p.health.mend("mqtt")
+        else:
+            p.health.degrade("mqtt", "no connection to the broker; alerts wait in the ledger")
+
+    def streams(self) -> list[dict[str, Any]]:
+        """The streams at a glance, for `/streams` and the live views."""
+        p = self._p
+        now = p.clock.monotonic()
+        listed = []
+        for spec in p.roster:
+            known = p.books.state(spec.id)
+            if known is None:
+                continue
+            state, detail = known
+            last = p.books.last_sample(spec.id)
+            listed.append(
+                {
+                    "sid": self.setup.sid(spec.id),
+                    "stream": self.setup.shown(spec.id),
+                    "name": self.setup.name(spec),
+                    "url": str(spec.url) if self.setup.names_shown else "",
+                    "state": state.state.value,
+                    "reason": state.reason.value if state.reason else None,
+                    "detail": detail,
+                    "gap_s": None if state.gap_s is None else round(state.gap_s, 3),
+                    "last_sample_s": None if last is None or state.state is State.ENDED else round(now - last, 3),
+                    "max_gap_s": spec.sampling.max_gap_s,
+                    "session": state.session,
+                },
+            )
+        return listed
+
+    def facts(self) -> dict[str, Any]:
+        """What `/healthz` says."""
+        p = self._p
+        document = p.herald.status()
+        return {
+            "state": p.health.state,
+            "reasons": p.health.reasons,
+            "mqtt_connected": p.bus.connected,
+            "streams": {state.value: count for state, count in p.books.counts().items()},
+            "at": rfc3339(p.clock.now()),
+            "status": document.payload.decode(),
+        }
+
+    def missing(self) -> tuple[str, ...]:
+        """What keeps the daemon from being ready; empty when nothing does."""
+        p = self._p
+        lacking = [] if p.health.ready else ["no watcher is ready yet"]
+        if not p.bus.connected:
+            lacking.append("no connection to the broker")
+        return tuple(lacking)
