@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -106,7 +105,6 @@ def coverage_document(
     )
 
 
-def schema(model: type[Document]) -> str:
+def schema(model: type[Document]) -> dict[str, Any]:
     """JSON Schema of a document, for integrators."""
-    described: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
-    return json.dumps(described, indent=2)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}

@@ -10,7 +10,6 @@ import structlog
 from streamwatch.alerts.base import Answer, Result
 from streamwatch.alerts.commands import (
     BoostCommand,
-    Command,
     LookCommand,
     MuteCommand,
     PingCommand,
@@ -121,6 +120,7 @@ class Orders:
 
     def _execute(self, accepted: Accepted) -> Reply:
         command = accepted.command
+        facts: dict[str, str | float | bool | None] = {}
         match command:
             case VerdictCommand():
                 answer = self._desk.verdict(
@@ -129,41 +129,30 @@ class Orders:
                     moderator=accepted.who,
                     note=command.note,
                 )
-                return Reply.to(command, accepted.verb, answer)
-            case MuteCommand():
-                return self._on_stream(accepted, command, command.stream, lambda stream: self._desk.mute(
-                    stream=stream, rule=command.rule, for_s=command.for_s, moderator=accepted.who,
-                ))  # fmt: skip
-            case BoostCommand():
-                return self._on_stream(
-                    accepted,
-                    command,
-                    command.stream,
-                    lambda stream: self._boost(stream, command.suspicion, command.for_s),
-                )
-            case LookCommand():
-                return self._on_stream(accepted, command, command.stream, self._look)
+            case MuteCommand() | BoostCommand() | LookCommand():
+                answer = self._on_stream(command, accepted.who)
             case ResyncCommand():
-                return Reply.to(command, accepted.verb, Answer(Result.DONE), alerts=self._desk.resync())
+                answer = Answer(Result.DONE)
+                facts["alerts"] = self._desk.resync()
             case PingCommand():
-                return Reply.to(command, accepted.verb, Answer(Result.DONE), version=self._version)
+                answer = Answer(Result.DONE)
+                facts["version"] = self._version
             case _:
-                return Reply.to(
-                    command,
-                    accepted.verb,
-                    Answer(Result.REFUSED, "this version does not act on this verb yet"),
-                )
+                answer = Answer(Result.REFUSED, "this version does not act on this verb yet")
+        return Reply.to(command, accepted.verb, answer, **facts)
 
-    def _on_stream(
-        self,
-        accepted: Accepted,
-        command: Command,
-        named: str,
-        act: Callable[[StreamId], Answer],
-    ) -> Reply:
-        stream = self._find(named)
-        answer = act(stream) if stream is not None else Answer(Result.REFUSED, "no such stream is watched here")
-        return Reply.to(command, accepted.verb, answer)
+    def _on_stream(self, command: MuteCommand | BoostCommand | LookCommand, who: str) -> Answer:
+        stream = self._find(command.stream)
+        if stream is None:
+            return Answer(Result.REFUSED, "no such stream is watched here")
+        if isinstance(command, MuteCommand):
+            return self._desk.mute(stream=stream, rule=command.rule, for_s=command.for_s, moderator=who)
+        if isinstance(command, BoostCommand):
+            self._boosts[stream] = (command.suspicion, self._clock.monotonic() + command.for_s)
+            self._fleet.demand(stream, command.suspicion)
+        else:
+            self._fleet.demand(stream, LOOK_SUSPICION)
+        return Answer(Result.DONE)
 
     def _find(self, named: str) -> StreamId | None:
         """A stream by its id or by the id it has in topics."""
@@ -171,15 +160,6 @@ class Orders:
             return StreamId(named)
         setup = self._setup()
         return next((spec.id for spec in self._roster if setup.sid(spec.id) == named), None)
-
-    def _boost(self, stream: StreamId, suspicion: float, for_s: float) -> Answer:
-        self._boosts[stream] = (suspicion, self._clock.monotonic() + for_s)
-        self._fleet.demand(stream, suspicion)
-        return Answer(Result.DONE)
-
-    def _look(self, stream: StreamId) -> Answer:
-        self._fleet.demand(stream, LOOK_SUSPICION)
-        return Answer(Result.DONE)
 
     async def _reply(self, message: Incoming, verb: str, reply: bytes) -> None:
         wished = message.response_topic

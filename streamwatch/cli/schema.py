@@ -1,0 +1,41 @@
+"""`streamwatch schema`: JSON Schema of what we read and publish, for integrators."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+
+import typer
+
+from streamwatch.alerts import commands, document
+from streamwatch.config.schema import config_schema
+from streamwatch.coverage import documents
+
+
+class Subject(StrEnum):
+    """What can be described."""
+
+    CONFIG = "config"
+    ALERT = "alert"
+    STATE = "state"
+    COVERAGE = "coverage"
+    STATUS = "status"
+    VERDICT = "verdict"
+
+
+def schema(subject: Subject = typer.Argument(help="What to describe.")) -> None:
+    """Print the JSON Schema of the configuration or of a published document."""
+    match subject:
+        case Subject.CONFIG:
+            described = config_schema()
+        case Subject.ALERT:
+            described = document.schema()
+        case Subject.STATE:
+            described = documents.schema(documents.StateDocument)
+        case Subject.COVERAGE:
+            described = documents.schema(documents.CoverageDocument)
+        case Subject.STATUS:
+            described = documents.schema(documents.StatusDocument)
+        case Subject.VERDICT:
+            described = commands.schema()
+    typer.echo(json.dumps(described, indent=2))
