@@ -1,0 +1,115 @@
+"""The last seconds of a stream, compressed and in memory only: what makes an instant second look possible."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from streamwatch.domain.media import Packet
+
+
+class GopBuffer:
+    """The newest groups of pictures: whole ones within `max_seconds`, at least the newest key and what follows it.
+
+    Put from a reader's thread, read from anywhere. A group that outgrows a bound is emptied, not cut: what is left
+    without its key could not be decoded; the buffer then stays empty until the next key. Bounds hold at every moment.
+    """
+
+    def __init__(self, *, max_seconds: float, max_bytes: int, max_packets: int = 2048) -> None:
+        """`max_seconds` of arrival or media time, whichever is more, since HLS comes in bursts; bytes of payload."""
+        self._max_seconds = max_seconds
+        self._max_bytes = max_bytes
+        self._max_packets = max_packets
+        self._lock = threading.Lock()
+        self._packets: deque[Packet] = deque()
+        self._bytes = 0
+        self._keys = 0
+        self._dropped = 0
+
+    @property
+    def limit(self) -> int:
+        """Packets it holds at most."""
+        return self._max_packets
+
+    @property
+    def dropped(self) -> int:
+        """Packets that were not kept because a bound was reached or their key was missing; grows from the start."""
+        with self._lock:
+            return self._dropped
+
+    @property
+    def size(self) -> int:
+        """Bytes held now."""
+        with self._lock:
+            return self._bytes
+
+    def put(self, packet: Packet) -> None:
+        """Take the next packet in decoding order."""
+        with self._lock:
+            if not packet.key and not self._packets:
+                self._dropped += 1  # its key is gone: nobody could decode it
+                return
+            self._packets.append(packet)
+            self._bytes += packet.size
+            self._keys += packet.key
+            while self._over(packet):
+                if self._keys > 1:
+                    self._drop_oldest_group()
+                else:
+                    self._empty()
+                    break
+
+    def tail(self) -> tuple[Packet, ...]:
+        """The newest key packet and everything after it; empty where no complete beginning of a group is held."""
+        with self._lock:
+            found = list(self._packets)
+        for index in range(len(found) - 1, -1, -1):
+            if found[index].key:
+                return tuple(found[index:])
+        return ()
+
+    def since(self, arrival: float) -> tuple[Packet, ...]:
+        """From the last key at or before `arrival` (else the oldest one held) to the newest packet."""
+        with self._lock:
+            found = list(self._packets)
+        start = 0
+        for index, packet in enumerate(found):
+            if packet.key and packet.arrival <= arrival:
+                start = index
+        return tuple(found[start:])
+
+    def clear(self) -> None:
+        """Forget everything: a new session, or a new configuration."""
+        with self._lock:
+            self._packets.clear()
+            self._bytes = self._keys = 0
+
+    def _over(self, newest: Packet) -> bool:
+        if not self._packets:
+            return False
+        return (
+            self._bytes > self._max_bytes
+            or len(self._packets) > self._max_packets
+            or _span_s(self._packets[0], newest) > self._max_seconds
+        )
+
+    def _drop_oldest_group(self) -> None:
+        """Let the oldest group go by age: what the buffer is for, so it is no loss to be counted."""
+        first = True
+        while self._packets and (first or not self._packets[0].key):
+            gone = self._packets.popleft()
+            self._bytes -= gone.size
+            self._keys -= gone.key
+            first = False
+
+    def _empty(self) -> None:
+        self._dropped += len(self._packets)
+        self._packets.clear()
+        self._bytes = self._keys = 0
+
+
+def _span_s(oldest: Packet, newest: Packet) -> float:
+    arrival = newest.arrival - oldest.arrival
+    if oldest.dts is None or newest.dts is None:
+        return arrival
+    return max(arrival, newest.dts.seconds - oldest.dts.seconds)
