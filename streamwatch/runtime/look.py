@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,11 +43,15 @@ class Seen:
     detail: str = ""
 
 
-def at_key(decoder: Decoder, packet: Packet, detectors: Sequence[Detector]) -> Seen:
+GetDecoder = Callable[[], Decoder]
+"""Finds or makes the decoder, in the worker's thread. May raise CodecUnsupported."""
+
+
+def at_key(decoder: GetDecoder, packet: Packet, detectors: Sequence[Detector]) -> Seen:
     """Decode one key packet alone and score it. Runs in a decode worker."""
     started = time.thread_time()
     try:
-        picture = decoder.key(packet)
+        picture = decoder().key(packet)
     except DecodeFailed as error:
         return Seen(Outcome.FAILED, detail=str(error), decode_s=time.thread_time() - started)
     except CodecUnsupported as error:
@@ -55,11 +59,11 @@ def at_key(decoder: Decoder, packet: Packet, detectors: Sequence[Detector]) -> S
     return _score(picture, packet, detectors, time.thread_time() - started)
 
 
-def contiguous(decoder: Decoder, packets: Sequence[Packet], detectors: Sequence[Detector], *, score: bool) -> Seen:
+def contiguous(decoder: GetDecoder, packets: Sequence[Packet], detectors: Sequence[Detector], *, score: bool) -> Seen:
     """Decode packets that follow what this decoder saw before; score the newest picture if asked to."""
     started = time.thread_time()
     try:
-        picture = decoder.feed(packets)
+        picture = decoder().feed(packets)
     except DecodeFailed as error:
         return Seen(Outcome.FAILED, detail=str(error), decode_s=time.thread_time() - started)
     except CodecUnsupported as error:

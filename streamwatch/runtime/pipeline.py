@@ -174,13 +174,13 @@ class StreamPipeline:
         if packet.key:
             self._decoder = None
             self._unfed.clear()
-            self._submit(packet, lambda cache: look.at_key(cache.get(packet.config), packet, self._detectors))
+            self._submit(packet, lambda cache: look.at_key(lambda: cache.get(packet.config), packet, self._detectors))
             return
         packets = self._buffer.tail()
         if packets:  # an inner look: from the key picture up to this packet
             self._submit(
                 packet,
-                lambda cache: look.contiguous(cache.fresh(packet.config), packets, self._detectors, score=True),
+                lambda cache: look.contiguous(lambda: cache.fresh(packet.config), packets, self._detectors, score=True),
             )
 
     def _feed(self, packet: Packet, *, due: bool) -> None:
@@ -201,12 +201,19 @@ class StreamPipeline:
         packets, self._unfed = self._unfed, []
         self._fed_at = packet.arrival
 
-        def job(cache: DecoderCache) -> Seen:
-            decoder = self._decoder or cache.fresh(packets[0].config)
-            self._decoder = decoder
-            return look.contiguous(decoder, packets, self._detectors, score=due)
+        self._submit(
+            packet,
+            lambda cache: look.contiguous(
+                lambda: self._own_decoder(cache, packets[0]), packets, self._detectors, score=due
+            ),
+        )
 
-        self._submit(packet, job)
+    def _own_decoder(self, cache: DecoderCache, first: Packet) -> Decoder:
+        """The stream's own decoder, whose state goes on from look to look. In the worker's thread, one at a time."""
+        decoder = self._decoder
+        if decoder is None:
+            decoder = self._decoder = cache.fresh(first.config)
+        return decoder
 
     def _submit(self, packet: Packet, work: Callable[[DecoderCache], Seen]) -> None:
         if not self._idle.is_set():

@@ -24,7 +24,11 @@ def configure(*, process: str, form: Form = "auto", level: str = "info", stream:
     out = stream or sys.stderr
     as_text = form == "text" or (form == "auto" and out.isatty())
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=34)
+        structlog.dev.ConsoleRenderer(
+            colors=out.isatty(),
+            pad_event_to=34,
+            exception_formatter=structlog.dev.plain_traceback,
+        )
         if as_text
         else structlog.processors.JSONRenderer()
     )
@@ -34,7 +38,8 @@ def configure(*, process: str, form: Form = "auto", level: str = "info", stream:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _named(process),
-            structlog.processors.dict_tracebacks if not as_text else structlog.processors.format_exc_info,
+            # Never with local variables: they hold addresses, and in a watcher pictures.
+            structlog.processors.format_exc_info,
             _presentable,
             renderer,
         ],

@@ -1,0 +1,53 @@
+"""A decoder whose pictures are told by the packets: `shade:N` is a picture of grey N, `none` no picture, `bad` no bytes
+of any picture, `torn:N` a damaged one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamwatch.domain.errors import CodecUnsupported, DecodeFailed
+from streamwatch.domain.media import CodecConfig, MediaTime, Packet
+
+
+class FakePicture:
+    def __init__(self, shade: int, pts: MediaTime | None, *, corrupt: bool, size: tuple[int, int]) -> None:
+        self._shade = shade
+        self.pts = pts
+        self.corrupt = corrupt
+        self.size = size
+
+    def rgb(self, width: int, height: int) -> NDArray[np.uint8]:
+        return np.full((height, width, 3), self._shade, np.uint8)
+
+
+class FakeDecoder:
+    """Remembers what it was given."""
+
+    def __init__(self, config: CodecConfig, log: list[tuple[str, int]] | None = None) -> None:
+        if config.codec == "unknown":
+            raise CodecUnsupported("no decoder for unknown")
+        self._config = config
+        self.log = log if log is not None else []
+
+    def key(self, packet: Packet) -> FakePicture | None:
+        self.log.append(("key", 1))
+        return self._picture(packet)
+
+    def feed(self, packets: Sequence[Packet]) -> FakePicture | None:
+        self.log.append(("feed", len(packets)))
+        return self._picture(packets[-1])
+
+    def reset(self) -> None:
+        self.log.append(("reset", 0))
+
+    def _picture(self, packet: Packet) -> FakePicture | None:
+        word, _, shade = packet.data.decode().partition(":")
+        if word == "none":
+            return None
+        if word == "bad":
+            raise DecodeFailed("no picture in these bytes")
+        size = (self._config.width, self._config.height)
+        return FakePicture(int(shade), packet.pts, corrupt=word == "torn", size=size)

@@ -1,0 +1,209 @@
+"""A stream's pipeline with real threads for reader and worker, a scripted decoder and a clock that stands still."""
+
+import asyncio
+import random
+from fractions import Fraction
+
+import pytest
+
+from streamwatch.domain.decisions import CloseWhen, Kind, Level, OpenWhen, RuleSpec, Severity, Standing
+from streamwatch.domain.errors import NotPublished
+from streamwatch.domain.media import CodecConfig, MediaInfo, MediaTime, Packet
+from streamwatch.domain.streams import Reason, SamplingSpec, StreamId, StreamSpec
+from streamwatch.domain.urls import SafeUrl
+from streamwatch.evidence.kofn import KOfN
+from streamwatch.link.messages import FromWatcher, RuleLevel, Sampled, StreamLevel
+from streamwatch.runtime.pipeline import StreamPipeline
+from streamwatch.runtime.report import Reporter
+from streamwatch.runtime.workers import DecodeWorkers
+from streamwatch.sampling.adaptive import AdaptiveSampler
+from streamwatch.sources.gop import GopBuffer
+from tests.fakes.clock import FakeClock
+from tests.fakes.decoder import FakeDecoder
+from tests.fakes.shade import ShadeDetector
+
+H264 = CodecConfig("h264", b"", 64, 36)
+RULE = RuleSpec(
+    name="bright",
+    detector="shades",
+    label="bright",
+    severity=Severity.HIGH,
+    kind=Kind.CLASSIFIER,
+    open=OpenWhen(score=0.8, hits=2, within_s=10, spacing_s=0.4),
+    close=CloseWhen(score=0.5, for_s=30),
+    cooldown_s=0,
+)
+SAMPLING = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0, inner=0)
+
+
+class Stage:
+    """A pipeline with everything round it."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock(start=1000.0)
+        self.said: list[FromWatcher] = []
+        self.decoded: list[tuple[str, int]] = []
+        self.workers = DecodeWorkers(1, lambda config: FakeDecoder(config, self.decoded), clock=self.clock)
+        spec = StreamSpec(id=StreamId("lobby"), url=SafeUrl("rtmp://h/live/lobby"), sampling=SAMPLING, name="lobby",
+                          end_after_s=300)  # fmt: skip
+        self.pipeline = StreamPipeline(
+            spec,
+            sampler=AdaptiveSampler(SAMPLING, rng=random.Random(1)),
+            policies=[KOfN(RULE)],
+            detectors=[ShadeDetector()],
+            buffer=GopBuffer(max_seconds=4, max_bytes=1 << 20),
+            workers=self.workers,
+            reporter=Reporter(stream=spec.id, epoch=1, emit=self.said.append, clock=self.clock),
+            clock=self.clock,
+            loop=asyncio.get_running_loop(),
+        )
+        self.media_s = 0.0
+
+    async def put(self, data: str, *, key: bool = True, after: float = 2.0, config: CodecConfig = H264) -> None:
+        """One packet, `after` seconds after the last; wait until the look it may cause is over."""
+        self.clock.advance(after)
+        self.media_s += after
+        time = MediaTime(Fraction(self.media_s).limit_denominator(90_000))
+        packet = Packet(config, data.encode(), time, time, key, self.clock.monotonic())
+        await asyncio.to_thread(self.pipeline.put, packet)
+        await asyncio.to_thread(self.pipeline._idle.wait, 5)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    def of(self, kind: type[FromWatcher]) -> list[FromWatcher]:
+        return [message for message in self.said if isinstance(message, kind)]
+
+    @property
+    def scores(self) -> list[float]:
+        return [round(message.scores[0].values[0][1], 2) for message in self.of(Sampled)]
+
+    @property
+    def level(self) -> StreamLevel:
+        return self.of(StreamLevel)[-1]
+
+
+@pytest.fixture
+async def stage():
+    staged = Stage()
+    yield staged
+    staged.pipeline.close()
+    await asyncio.to_thread(staged.workers.close)
+
+
+async def test_the_first_key_is_scored_and_the_stream_is_live(stage: Stage) -> None:
+    stage.pipeline.opened(MediaInfo(H264, "rtmp"))
+    await stage.put("shade:51")
+    assert stage.scores == [0.2]
+    assert (stage.level.live, stage.level.reason, stage.level.codec) == (True, None, "h264")
+    assert (stage.level.width, stage.level.height) == (64, 36)
+
+
+async def test_when_calm_keys_are_skipped_as_long_as_the_promise_allows(stage: Stage) -> None:
+    for _ in range(30):
+        await stage.put("shade:0")
+    gaps = [message.gap_s for message in stage.of(Sampled)[1:]]
+    assert gaps
+    assert all(gap == 8.0 for gap in gaps)
+
+
+async def test_a_bright_picture_brings_looks_between_the_keys_and_then_an_alarm(stage: Stage) -> None:
+    for _ in range(8):
+        await stage.put("shade:0")
+    assert len(stage.scores) == 2
+    before = stage.clock.monotonic()
+    while stage.scores[-1] < 0.8:
+        await stage.put("shade:250")
+    for _ in range(10):
+        await stage.put("shade:250", key=False, after=0.1)
+    levels = [message.level for message in stage.of(RuleLevel)]
+    assert levels[:2] == [Level.SUSPECTED, Level.ALARM]
+    alarm = next(message for message in stage.of(RuleLevel) if message.level is Level.ALARM)
+    assert len(alarm.hits) == 2
+    assert alarm.hits[1].arrival - alarm.hits[0].arrival == pytest.approx(0.5, abs=0.11)
+    assert stage.clock.monotonic() - before < 12
+    assert any(word == "feed" for word, _ in stage.decoded)
+
+
+async def test_a_damaged_picture_is_reported_and_never_counts(stage: Stage) -> None:
+    await stage.put("torn:255")
+    await stage.put("torn:255")
+    assert [message.corrupt for message in stage.of(Sampled)] == [True, True]
+    assert stage.of(RuleLevel) == []
+
+
+async def test_nothing_but_damage_for_longer_than_the_promise_is_decode(stage: Stage) -> None:
+    for _ in range(7):
+        await stage.put("torn:255")
+    assert stage.level.reason is Reason.DECODE
+    await stage.put("shade:0")
+    assert stage.level.reason is None
+
+
+async def test_bytes_that_are_no_picture_are_decode_too_and_cost_nothing_else(stage: Stage) -> None:
+    for _ in range(7):
+        await stage.put("bad")
+    assert stage.level.reason is Reason.DECODE
+    assert "no picture" in stage.level.detail
+
+
+async def test_an_unknown_codec_is_said_at_once_and_not_tried_again(stage: Stage) -> None:
+    strange = CodecConfig("unknown", b"", 64, 36)
+    await stage.put("shade:0", config=strange)
+    assert stage.level.reason is Reason.CODEC
+    await stage.put("shade:0", config=strange)
+    assert stage.decoded == []
+    await stage.put("shade:0")
+    assert stage.level.reason is None
+
+
+async def test_two_keys_without_a_picture_turn_to_contiguous_decoding(stage: Stage) -> None:
+    await stage.put("none")
+    await stage.put("none")
+    await stage.put("shade:9", key=True)
+    assert stage.decoded[-1][0] == "feed"
+    assert stage.scores
+
+
+async def test_silence_is_a_stall_and_ends_the_stream_only_after_its_time(stage: Stage) -> None:
+    await stage.put("shade:0")
+    stage.clock.advance(5.5)
+    stage.pipeline.report_level()
+    assert stage.level.reason is Reason.STALLED
+    stage.pipeline.failed(NotPublished("nothing comes"))
+    stage.clock.advance(300)
+    stage.pipeline.report_level()
+    assert (stage.level.ended, stage.level.reason) == (True, Reason.SILENT)
+
+
+async def test_media_time_going_back_is_a_new_timeline(stage: Stage) -> None:
+    await stage.put("shade:0")
+    stage.media_s = -12.0
+    for _ in range(6):
+        await stage.put("shade:0")
+    assert stage.pipeline._timeline.number == 1
+    assert stage.of(Sampled)[-1].media_s < 20
+
+
+async def test_a_new_session_forgets_the_alarm_of_the_old_one(stage: Stage) -> None:
+    stage.pipeline.restore([Standing(rule="bright", open=True)])
+    await stage.put("shade:0")
+    assert stage.pipeline.decisions()[0].level is Level.ALARM
+    stage.pipeline.finished()
+    first = stage.level
+    assert first.ended
+    await stage.put("shade:0")
+    assert stage.pipeline.decisions()[0].level is Level.CALM
+    assert stage.level.session not in {"", first.session}
+
+
+async def test_a_full_worker_queue_misses_looks_and_says_so(stage: Stage) -> None:
+    await asyncio.to_thread(stage.workers.close)
+    await stage.put("shade:0")
+    assert stage.pipeline.tally.looks_missed == 1
+    assert stage.scores == []
+
+
+async def test_packets_after_closing_are_ignored(stage: Stage) -> None:
+    stage.pipeline.close()
+    await stage.put("shade:0")
+    assert stage.said == []
