@@ -24,21 +24,19 @@ from streamwatch.domain.media import FrameRef, MediaInfo, Packet, Sample
 from streamwatch.domain.streams import Reason, StreamSpec
 from streamwatch.evidence.base import Policy
 from streamwatch.runtime import look
+from streamwatch.runtime.contiguous import Stretch
 from streamwatch.runtime.life import Life, Phase
 from streamwatch.runtime.look import Outcome, Seen
 from streamwatch.runtime.report import Report, Reporter
 from streamwatch.runtime.timeline import Timeline
 from streamwatch.runtime.workers import DecoderCache, DecodeWorkers
 from streamwatch.sampling.base import Sampler
-from streamwatch.sources.base import Decoder, PacketBuffer
+from streamwatch.sources.base import PacketBuffer
 
 log = structlog.get_logger(__name__)
 
 EMPTY_KEYS_LIMIT = 2
 """Keys in a row that gave no picture: after so many the stream has no usable keys and is decoded contiguously."""
-
-FEED_S = 1.0
-"""While decoding contiguously, packets go to the decoder at least this often, so that the buffer stays short."""
 
 PATIENCE_S = 30.0
 """How long a file read fast waits for the look in progress."""
@@ -97,9 +95,7 @@ class StreamPipeline:
         self._unsupported: tuple[str, str] | None = None
         self._missed = 0
         self._decode_s = 0.0
-        self._decoder: Decoder | None = None
-        self._unfed: list[Packet] = []
-        self._fed_at = 0.0
+        self._stretch: Stretch | None = None
 
     # --- called by the reader, in its own thread -------------------------------------------------------------------
 
@@ -113,7 +109,7 @@ class StreamPipeline:
     def wants(self, *, key: bool) -> bool:
         """Every payload is wanted while the look-back buffer is on or contiguous decoding runs; keys always."""
         with self._lock:
-            return key or self._decoder is not None or self.spec.sampling.lookback_s > 0
+            return key or self._stretch is not None or self.spec.sampling.lookback_s > 0
 
     def skipped(self, size: int) -> None:
         """A packet passed by unread."""
@@ -140,7 +136,9 @@ class StreamPipeline:
                 return
             if self._contiguous():
                 self._feed(packet, due=due)
-            elif due:
+                return
+            self._stretch = None
+            if due:
                 self._look_at(packet)
 
     # --- decisions under the lock ----------------------------------------------------------------------------------
@@ -161,8 +159,7 @@ class StreamPipeline:
     def _forget_pictures(self) -> None:
         """Media time jumped or a new publisher came: what was buffered belongs to another timeline."""
         self._buffer.clear()
-        self._decoder = None
-        self._unfed.clear()
+        self._stretch = None
 
     def _contiguous(self) -> bool:
         return self._empty_keys >= EMPTY_KEYS_LIMIT or self._sampler.between_keys()
@@ -172,48 +169,32 @@ class StreamPipeline:
 
     def _look_at(self, packet: Packet) -> None:
         if packet.key:
-            self._decoder = None
-            self._unfed.clear()
             self._submit(packet, lambda cache: look.at_key(lambda: cache.get(packet.config), packet, self._detectors))
             return
         packets = self._buffer.tail()
-        if packets:  # an inner look: from the key picture up to this packet
-            self._submit(
-                packet,
-                lambda cache: look.contiguous(lambda: cache.fresh(packet.config), packets, self._detectors, score=True),
-            )
+        if packets:  # an inner look: from the key picture up to this packet, once
+            stretch = Stretch(packets)
+            self._submit(packet, self._through(stretch, packets, score=True))
 
     def _feed(self, packet: Packet, *, due: bool) -> None:
         """Decode on, packet by packet, since keys alone cannot keep the gap."""
-        if self._decoder is None and not self._unfed:
-            self._unfed.extend(self._buffer.tail())
-            if not self._unfed:
+        if self._stretch is None:
+            beginning = self._buffer.tail()
+            if not beginning:
                 return  # nothing to begin with before the next key
-        else:
-            self._unfed.append(packet)
-        if not self._idle.is_set():
-            if len(self._unfed) > self._buffer.limit:
-                self._missed += 1
-                self._forget_pictures()
+            self._stretch = Stretch(beginning)
+        elif self._stretch.add(packet) > self._buffer.limit:
+            self._missed += 1
+            self._forget_pictures()
             return
-        if not due and packet.arrival - self._fed_at < FEED_S:
-            return
-        packets, self._unfed = self._unfed, []
-        self._fed_at = packet.arrival
+        if self._idle.is_set() and (due or self._stretch.ready(packet.arrival)):
+            packets = self._stretch.take(packet.arrival)
+            self._submit(packet, self._through(self._stretch, packets, score=due))
 
-        self._submit(
-            packet,
-            lambda cache: look.contiguous(
-                lambda: self._own_decoder(cache, packets[0]), packets, self._detectors, score=due
-            ),
+    def _through(self, stretch: Stretch, packets: Sequence[Packet], *, score: bool) -> Callable[[DecoderCache], Seen]:
+        return lambda cache: look.contiguous(
+            lambda: stretch.decoder(cache, packets[0]), packets, self._detectors, score=score
         )
-
-    def _own_decoder(self, cache: DecoderCache, first: Packet) -> Decoder:
-        """The stream's own decoder, whose state goes on from look to look. In the worker's thread, one at a time."""
-        decoder = self._decoder
-        if decoder is None:
-            decoder = self._decoder = cache.fresh(first.config)
-        return decoder
 
     def _submit(self, packet: Packet, work: Callable[[DecoderCache], Seen]) -> None:
         if not self._idle.is_set():
@@ -268,11 +249,11 @@ class StreamPipeline:
             self._trouble = (Reason.CODEC, seen.detail)
             return None
         if seen.outcome is Outcome.FAILED:
-            self._decoder = None
+            self._stretch = None
             self._trouble = (Reason.DECODE, seen.detail)
             return None
         if seen.packet is None:
-            if packet.key and self._decoder is None:
+            if packet.key and self._stretch is None:
                 self._empty_keys += 1
             return None
         self._unsupported = None

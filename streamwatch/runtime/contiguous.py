@@ -1,0 +1,43 @@
+"""An unbroken stretch of packets on its way through a decoder of its own, for looks between key pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from streamwatch.domain.media import Packet
+from streamwatch.runtime.workers import DecoderCache
+from streamwatch.sources.base import Decoder
+
+FEED_S = 1.0
+"""Packets go to the decoder at least this often, so that little waits."""
+
+
+class Stretch:
+    """Begins at a key picture. A break (missed packets, another mode, a new timeline) is a new stretch."""
+
+    def __init__(self, packets: Iterable[Packet]) -> None:
+        self._unfed = list(packets)
+        self._fed_at = 0.0
+        self._decoder: Decoder | None = None
+
+    def add(self, packet: Packet) -> int:
+        """Append a packet; returns how many wait."""
+        self._unfed.append(packet)
+        return len(self._unfed)
+
+    def ready(self, now: float) -> bool:
+        """Whether so much waits that the decoder should have it, look or no look."""
+        return now - self._fed_at >= FEED_S
+
+    def take(self, now: float) -> tuple[Packet, ...]:
+        """Take what waits, for the decoder."""
+        packets = tuple(self._unfed)
+        self._unfed.clear()
+        self._fed_at = now
+        return packets
+
+    def decoder(self, cache: DecoderCache, first: Packet) -> Decoder:
+        """The stretch's decoder, made at its first packet. In a worker's thread; one look of a stream at a time."""
+        if self._decoder is None:
+            self._decoder = cache.fresh(first.config)
+        return self._decoder
