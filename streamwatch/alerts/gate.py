@@ -90,7 +90,7 @@ class CommandGate:
             self._check(verb, who, command, seen=known is not None)
         except _Refused as refused:
             return self._refuse(refused, verb)
-        sender: str = who or getattr(command, "moderator", "")
+        sender = who or str(getattr(command, "moderator", ""))
         return Accepted(verb, command, sender, digest)
 
     def answer(self, accepted: Accepted, reply: Reply) -> bytes:

@@ -212,7 +212,8 @@ class SqliteLedger:
             events = db.executemany("DELETE FROM events WHERE alert_id = ?", alerts).rowcount if alerts else 0
             db.executemany("DELETE FROM alerts WHERE id = ?", alerts)
             old = db.execute(
-                "DELETE FROM events WHERE position IN (SELECT e.position FROM events e JOIN alerts a ON a.id = e.alert_id "
+                "DELETE FROM events WHERE position IN "
+                "(SELECT e.position FROM events e JOIN alerts a ON a.id = e.alert_id "
                 "WHERE e.acknowledged_at < ? AND e.seq < a.seq LIMIT ?)",
                 (before, _LIMIT),
             ).rowcount
