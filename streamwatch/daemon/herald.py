@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
+from typing import Any, Literal
 
 import structlog
 
-from streamwatch.bus.base import Bus, Outgoing
+from streamwatch.bus.base import Bus, Incoming, Outgoing
 from streamwatch.bus.topics import Topics
 from streamwatch.coverage.books import Books
 from streamwatch.coverage.documents import (
@@ -16,7 +17,6 @@ from streamwatch.coverage.documents import (
     StatusDocument,
     coverage_document,
 )
-from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.setup import Setup
 from streamwatch.domain.clock import Clock, rfc3339
 from streamwatch.domain.errors import BusRefused, BusUnavailable
@@ -41,26 +41,24 @@ class Herald:
         bus: Bus,
         topics: Topics,
         books: Books,
-        roster: Roster,
         health: Health,
         setup: Callable[[], Setup],
         clock: Clock,
         boot_id: str,
         version: str,
+        recall: Callable[[str], Awaitable[Sequence[Incoming]]],
     ) -> None:
         self._bus = bus
         self._topics = topics
         self._books = books
-        self._roster = roster
         self._health = health
         self._setup = setup
         self._clock = clock
         self._boot_id = boot_id
         self._version = version
+        self._recall = recall
         self._since = rfc3339(clock.now())
         self._layers: tuple[LayerEntry, ...] = ()
-        self._said: set[str] = set()
-        """Stream ids (as in topics) with a retained state of ours on the broker, as far as we know."""
         self._covered_at = 0.0
 
     def sandbox(self, layers: Iterable[tuple[str, bool, str]]) -> None:
@@ -70,14 +68,28 @@ class Herald:
             self._layers = entries
             self._health.changed = True
 
-    def status(self, state: str | None = None) -> Outgoing:
-        """The retained status message; `state` overrides what health says (`offline`)."""
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """The watchers' sandbox, as last reported."""
+        return [entry.model_dump() for entry in self._layers]
+
+    def birth(self) -> Outgoing:
+        """The retained status, published when a connection begins and on every change."""
+        return self._status(self._health.state)
+
+    def testament(self) -> Outgoing:
+        """The same saying `offline`: the Last Will, and the last word of an orderly exit."""
+        return self._status("offline")
+
+    def _status(self, state: Literal["online", "degraded", "offline"]) -> Outgoing:
         document = StatusDocument(
-            state=state or self._health.state,
+            state=state,
             boot_id=self._boot_id,
             version=self._version,
             since=self._since,
-            reasons=tuple(printable(reason, _DETAIL) for reason in self._health.reasons[:10]) if state is None else (),
+            reasons=tuple(printable(reason, _DETAIL) for reason in self._health.reasons[:10])
+            if state != "offline"
+            else (),
             sandbox=self._layers,
         )
         return Outgoing(topic=self._topics.status, payload=document.payload(), retain=True)
@@ -91,7 +103,7 @@ class Herald:
                 await self._clear(self._setup().sid(stream))
             if self._health.changed:
                 self._health.changed = False
-                await self._bus.publish(self.status())
+                await self._bus.publish(self.birth())
             now = self._clock.monotonic()
             if now - self._covered_at >= COVERAGE_EVERY_S:
                 self._covered_at = now
@@ -103,7 +115,7 @@ class Herald:
 
     async def say_everything(self) -> None:
         """After a connection began: status, coverage and every state anew. Raises BusUnavailable."""
-        await self._bus.publish(self.status())
+        await self._bus.publish(self.birth())
         self._health.changed = False
         for stream in self._books.streams():
             known = self._books.state(stream)
@@ -112,23 +124,19 @@ class Herald:
         self._covered_at = self._clock.monotonic()
         await self._coverage(self._covered_at)
 
-    async def heard_own_state(self, sid: str, payload: bytes) -> None:
-        """A retained state of ours came back from the broker: clear it if that stream is no longer here."""
-        if not payload:
-            self._said.discard(sid)
-            return
-        self._said.add(sid)
+    async def clear_stale(self) -> None:
+        """Read our own retained states back and clear those of streams that no longer exist. Raises BusUnavailable."""
         setup = self._setup()
         here = {
-            setup.sid(stream)
+            self._topics.state(setup.sid(stream))
             for stream in self._books.streams()
             if (known := self._books.state(stream)) is not None and known[0].state is not State.ENDED
         }
-        if sid not in here:
-            try:
-                await self._clear(sid)
-            except (BusUnavailable, BusRefused) as error:
-                log.info("stale state stays for now", error=str(error))
+        stale = [m.topic for m in await self._recall(self._topics.states) if m.payload and m.topic not in here]
+        for topic in stale:
+            await self._bus.publish(Outgoing(topic, b"", retain=True))
+        if stale:
+            log.info("cleared retained states of streams that are gone", states=len(stale))
 
     async def _state(self, stream: StreamId, state: StreamState, detail: str) -> None:
         setup = self._setup()
@@ -144,14 +152,11 @@ class Herald:
         )
         retain = state.state is not State.ENDED
         await self._bus.publish(Outgoing(self._topics.state(sid), document.payload(), retain=retain))
-        if retain:
-            self._said.add(sid)
-        else:
+        if not retain:
             await self._clear(sid)
 
     async def _clear(self, sid: str) -> None:
         await self._bus.publish(Outgoing(self._topics.state(sid), b"", retain=True))
-        self._said.discard(sid)
 
     async def _coverage(self, now: float) -> None:
         summary = self._books.summary(now)

@@ -20,8 +20,7 @@ from streamwatch.alerts.commands import (
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.alerts.gate import Accepted, CommandGate
 from streamwatch.bus.base import Bus, Incoming, Outgoing
-from streamwatch.bus.topics import CommandTopic, SignalTopic, StateTopic, Topics
-from streamwatch.daemon.herald import Herald
+from streamwatch.bus.topics import CommandTopic, SignalTopic, Topics
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.setup import Setup
 from streamwatch.domain.clock import Clock
@@ -55,7 +54,6 @@ class Orders:
         desk: AlertDesk,
         roster: Roster,
         fleet: Demanding,
-        herald: Herald,
         setup: Callable[[], Setup],
         metrics: Metrics,
         clock: Clock,
@@ -68,7 +66,6 @@ class Orders:
         self._desk = desk
         self._roster = roster
         self._fleet = fleet
-        self._herald = herald
         self._setup = setup
         self._metrics = metrics
         self._clock = clock
@@ -82,12 +79,9 @@ class Orders:
             match self._topics.parse(message.topic):
                 case CommandTopic(verb, who):
                     await self._command(message, verb, who)
-                case StateTopic(sid):
-                    if message.retain:
-                        await self._herald.heard_own_state(sid, message.payload)
                 case SignalTopic():
                     self._metrics.commands.labels("signal", "refused").inc()
-                case None:
+                case _:
                     pass
 
     def tick(self) -> None:

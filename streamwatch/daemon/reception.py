@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -11,11 +11,12 @@ from streamwatch.alerts.desk import AlertDesk
 from streamwatch.coverage.books import Books
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.setup import Setup
+from streamwatch.daemon.translate import decision_of
 from streamwatch.domain.clock import Clock
-from streamwatch.domain.decisions import Decision, Hit
 from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import Reason, StreamId
-from streamwatch.link.messages import Beat, FromWatcher, HitSeen, Ready, RuleLevel, Sampled, StreamLevel
+from streamwatch.fleet.base import Report
+from streamwatch.link.messages import Beat, Ready, RuleLevel, Sampled, StreamLevel
 from streamwatch.telemetry.health import Health
 from streamwatch.telemetry.metrics import Metrics
 
@@ -35,7 +36,8 @@ class Reception:
         metrics: Metrics,
         health: Health,
         clock: Clock,
-        on_sample: Callable[[Sampled], None] = lambda _sample: None,
+        streams_of: Callable[[int], Sequence[StreamId]],
+        on_ready: Callable[[Ready], None],
     ) -> None:
         self._setup = setup
         self._roster = roster
@@ -44,11 +46,12 @@ class Reception:
         self._metrics = metrics
         self._health = health
         self._clock = clock
-        self._on_sample = on_sample
+        self._streams_of = streams_of
+        self._on_ready = on_ready
         self._live: dict[StreamId, bool] = {}
         self._beats: dict[int, Beat] = {}
 
-    def message(self, slot: int, message: FromWatcher) -> None:
+    async def on_message(self, slot: int, message: Report) -> None:
         """One message from the watcher in `slot`."""
         match message:
             case Sampled():
@@ -62,15 +65,18 @@ class Reception:
             case _:
                 pass
 
-    def ready(self, slot: int, ready: Ready) -> None:
+    async def on_ready(self, slot: int, ready: Ready) -> None:
         """A watcher is at work."""
         self._beats.pop(slot, None)
+        self._health.ready = True
+        self._on_ready(ready)
         log.info("watcher ready", slot=slot, pid=ready.pid)
 
-    def lost(self, slot: int, reason: str, streams: tuple[StreamId, ...]) -> None:
+    async def on_lost(self, slot: int, reason: str) -> None:
         """A watcher is gone; its streams are not looked at until it is back."""
         self._beats.pop(slot, None)
         self._metrics.restarts.labels(reason).inc()
+        streams = self._streams_of(slot)
         self._books.hindered(streams, Reason.WATCHER, self._clock.monotonic())
         log.error("watcher lost", slot=slot, reason=reason, streams=len(streams))
 
@@ -91,7 +97,6 @@ class Reception:
             )
             if message.gap_s is not None:
                 self._metrics.gap.observe(message.gap_s)
-        self._on_sample(message)
 
     def _level(self, message: StreamLevel) -> None:
         stream = StreamId(message.stream)
@@ -125,15 +130,7 @@ class Reception:
             tests=spec.tests,
             still_live=self._live.get(stream, True),
         )
-        decision = Decision(
-            rule=message.rule,
-            level=message.level,
-            suspicion=message.suspicion,
-            score=message.score,
-            hits=tuple(_hit(hit) for hit in message.hits),
-            first_seen=_hit(message.first_seen) if message.first_seen else None,
-            last_seen=_hit(message.last_seen) if message.last_seen else None,
-        )
+        decision = decision_of(message)
         self._tell_desk(lambda: self._desk.observe(facts, decision))
 
     def _beat(self, slot: int, beat: Beat) -> None:
@@ -155,7 +152,3 @@ class Reception:
             tell()
         except LedgerError as error:
             self._health.degrade("ledger", str(error))
-
-
-def _hit(seen: HitSeen) -> Hit:
-    return Hit(at=seen.at, arrival=seen.arrival, media_s=seen.media_s, score=seen.score)

@@ -11,7 +11,7 @@ from streamwatch.alerts.desk import AlertDesk
 from streamwatch.coverage.books import Books
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.decisions import Standing
-from streamwatch.domain.errors import LedgerError
+from streamwatch.domain.errors import LedgerError, StreamError
 from streamwatch.domain.streams import StreamId, StreamSpec
 
 log = structlog.get_logger(__name__)
@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 class Watchers(Protocol):
     """What the roster needs of the fleet."""
 
-    def watch(self, spec: StreamSpec, standing: Sequence[Standing] = ()) -> None:
-        """Watch a stream, or go on with changed settings."""
+    def watch(self, spec: StreamSpec, standing: Sequence[Standing] | None = None) -> int:
+        """Watch a stream, or go on with changed settings. Raises StreamError where it cannot be done."""
         ...
 
     def release(self, stream: StreamId) -> None:
@@ -62,7 +62,13 @@ class Roster:
                 continue
             self._specs[spec.id] = spec
             self._books.watch(spec.id, max_gap_s=spec.sampling.max_gap_s, now=now)
-            self._watchers.watch(spec, self._desk.standing_of(spec.id))
+            try:
+                self._watchers.watch(spec, self._desk.standing_of(spec.id))
+            except StreamError as error:
+                self._books.level(
+                    spec.id, session="", live=False, ended=False, reason=error.reason, detail=str(error), now=now
+                )
+                log.error("stream cannot be watched", stream=spec.name, reason=error.reason.value, error=str(error))
         return gone
 
     def get(self, stream: StreamId) -> StreamSpec | None:

@@ -46,8 +46,8 @@ class Watchers(Protocol):
         """Keep the watchers alive until cancelled, then stop them."""
         ...
 
-    def reconfigure(self, configure: Configure) -> None:
-        """Give every watcher other detectors and rules."""
+    async def reconfigure(self, configure: Configure) -> None:
+        """Give every watcher other detectors and rules. Raises ModelError: the old ones are in force again."""
         ...
 
     def restand(self, stream: StreamId, standing: Sequence[Standing]) -> None:
@@ -87,6 +87,7 @@ class DaemonService:
     def __init__(self, parts: Parts, setup: Setup) -> None:
         self._p = parts
         self.setup = setup
+        self._fixed = setup.fixed
         self._gone: list[StreamId] = []
         self._stopping = asyncio.Event()
 
@@ -124,28 +125,27 @@ class DaemonService:
             bus.cancel()  # says `offline` on its way out
         log.info("stopped")
 
-    def reload(self, read: Callable[[], Setup]) -> None:
+    async def reload(self, read: Callable[[], Setup]) -> None:
         """Apply what changed in the configuration; a wrong one changes nothing and is said loudly."""
         p = self._p
         try:
             setup = read()
+            if setup.configure != self.setup.configure:
+                await p.watchers.reconfigure(setup.configure)
         except UserError as error:
             for problem in error.problems:
                 log.error("configuration not taken over", problem=str(problem))
             first = str(error.problems[0]) if error.problems else str(error)
             p.health.degrade("configuration", f"the last good one stays in force: {first}")
             return
-        before, self.setup = self.setup, setup
+        self.setup = setup
         p.health.mend("configuration")
-        if setup.fixed != before.fixed:
-            changed = sorted(set(dict(setup.fixed).items()) ^ set(dict(before.fixed).items()))
-            names = ", ".join(sorted({name for name, _ in changed}))
-            p.health.degrade("restart", f"changed, and in force only after a restart: {names}")
+        fixed = sorted({name for name, _ in set(setup.fixed) ^ set(self._fixed)})
+        if fixed:
+            p.health.degrade("restart", f"changed, and in force only after a restart: {', '.join(fixed)}")
         else:
             p.health.mend("restart")
         p.desk.configure(setup.desk_rules)
-        if setup.configure != before.configure:
-            p.watchers.reconfigure(setup.configure)
         self._roll()
         log.info("configuration taken over", streams=len(p.roster))
 
@@ -167,8 +167,10 @@ class DaemonService:
             if now != connection:
                 with suppress(BusUnavailable, BusRefused):
                     await p.herald.say_everything()
-                    connection = now
                     p.delivery.call()
+                    if not connection:
+                        await p.herald.clear_stale()
+                    connection = now
             await p.clock.sleep(PULSE_S)
 
     async def _pulse(self) -> None:
@@ -242,14 +244,13 @@ class DaemonService:
     def facts(self) -> dict[str, Any]:
         """What `/healthz` says."""
         p = self._p
-        document = p.herald.status()
         return {
             "state": p.health.state,
             "reasons": p.health.reasons,
             "mqtt_connected": p.bus.connected,
             "streams": {state.value: count for state, count in p.books.counts().items()},
             "at": rfc3339(p.clock.now()),
-            "status": document.payload.decode(),
+            "sandbox": p.herald.layers,
         }
 
     def missing(self) -> tuple[str, ...]:

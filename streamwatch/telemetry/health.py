@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import structlog
 
@@ -38,6 +39,6 @@ class Health:
         return tuple(f"{key}: {reason}" for key, reason in sorted(self._reasons.items()))
 
     @property
-    def state(self) -> str:
+    def state(self) -> Literal["online", "degraded"]:
         """`online` or `degraded`."""
         return "degraded" if self._reasons else "online"

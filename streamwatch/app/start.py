@@ -1,0 +1,27 @@
+"""How the processes start each other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from streamwatch.fleet.base import Command
+
+
+def watcher_command(*, sandbox: str, log_level: str = "info") -> Command:
+    """The command line of a watcher, for the fleet."""
+
+    def command(link_fd: int) -> Sequence[str]:
+        return (
+            sys.executable,
+            "-m",
+            "streamwatch.app.watcher",
+            "--link-fd",
+            str(link_fd),
+            "--sandbox",
+            sandbox,
+            "--log-level",
+            log_level,
+        )
+
+    return command
