@@ -23,10 +23,31 @@ Picture = NDArray[np.uint8]
 WIDTH, HEIGHT = 320, 180
 
 NATURAL = (
-    "astronaut.png brick.png camera.png cell.png chelsea.png clock_motion.png coffee.png coins.png color.png grass.png "
-    "gravel.png horse.png hubble_deep_field.jpg ihc.png logo.png microaneurysms.png moon.png motorcycle_left.png "
-    "motorcycle_right.png page.png phantom.png retina.jpg rocket.jpg text.png"
-).split()  # noqa: SIM905  # one name a word reads best
+    "astronaut.png",
+    "brick.png",
+    "camera.png",
+    "cell.png",
+    "chelsea.png",
+    "clock_motion.png",
+    "coffee.png",
+    "coins.png",
+    "color.png",
+    "grass.png",
+    "gravel.png",
+    "horse.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "logo.png",
+    "microaneurysms.png",
+    "moon.png",
+    "motorcycle_left.png",
+    "motorcycle_right.png",
+    "page.png",
+    "phantom.png",
+    "retina.jpg",
+    "rocket.jpg",
+    "text.png",
+)
 SOURCES = {
     "testsrc": {},
     "testsrc2": {},
