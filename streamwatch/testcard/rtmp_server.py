@@ -97,15 +97,18 @@ class Feed:
         """Pass a tag to every player. Tags after `end` are dropped."""
         if not self.live:
             return
-        if tag.kind is TagKind.DATA or tag.is_header:
+        self._has_video |= tag.kind is TagKind.VIDEO
+        header = tag.kind is TagKind.DATA or tag.is_header
+        if header:
             self._headers[tag.kind] = tag
         else:
             self._remember(tag)
         data = _chunked(tag)
         for player in tuple(self._state.players):
-            if player.waits_for_key and not self._begins(tag):
-                continue
-            player.waits_for_key = False
+            if player.waits_for_key and not header:
+                if not self._begins(tag):
+                    continue
+                player.waits_for_key = False
             self._write(player, data)
 
     def end(self) -> None:
@@ -132,11 +135,10 @@ class Feed:
                 self._write(player, _chunked(tag))
 
     def _begins(self, tag: FlvTag) -> bool:
-        """Whether a player that waits may begin here. Headers pass always; sound alone only where no picture exists."""
-        return tag.is_key or (tag.kind is TagKind.AUDIO and not self._has_video and not tag.is_header)
+        """Whether a player that waits may begin here; with sound only where no picture exists."""
+        return tag.is_key or (tag.kind is TagKind.AUDIO and not self._has_video)
 
     def _remember(self, tag: FlvTag) -> None:
-        self._has_video |= tag.kind is TagKind.VIDEO
         if self._gop is not None:
             if tag.is_key:
                 self._gop.clear()
@@ -173,6 +175,7 @@ class RtmpServer:
         self._names: dict[str, _Name] = {}
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._attached = asyncio.Event()
         self.counters = Counters()
 
     async def __aenter__(self) -> Self:
@@ -223,6 +226,13 @@ class RtmpServer:
         state = self._names.get(name)
         return len(state.players) if state else 0
 
+    async def until_played(self, name: str, *, players: int = 1) -> None:
+        """Return once at least so many connections play `app/name`. Raises TimeoutError after 10 s."""
+        async with asyncio.timeout(_OPENING_S):
+            while self.players(name) < players:
+                self._attached.clear()
+                await self._attached.wait()
+
     def cut(self, name: str) -> None:
         """Break every player's connection without a word, as a server that dies."""
         for player in tuple(self._names.get(name, _Name()).players):
@@ -256,6 +266,7 @@ class RtmpServer:
         state = self._names.setdefault(name, _Name())
         state.players.add(player)
         self.counters.players += 1
+        self._attached.set()
         if state.feed is not None:
             state.feed.welcome(player)
 
