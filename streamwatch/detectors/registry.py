@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from functools import partial
 from importlib import metadata
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Protocol
 
@@ -34,27 +33,20 @@ class DetectorFactory(Protocol):
         ...
 
 
-def _onnx(*, name: str, folder: Path, sha256: str) -> Detector:
-    from streamwatch.detectors.onnx import OnnxClassifier  # noqa: PLC0415  # the daemon imports us without an engine
-
-    return OnnxClassifier(name=name, folder=folder, sha256=sha256)
-
-
-_BUILT_IN: Mapping[str, DetectorFactory] = {"onnx": _onnx}
+# Named, not imported: the daemon reads this file too, and holds no engine.
+_BUILT_IN = (EntryPoint("onnx", "streamwatch.detectors.onnx:OnnxClassifier", GROUP),)
 _PLANNED = {"pdq": "matching of known content is not built yet"}
 
-Load = Callable[[], DetectorFactory]
 
-
-def kinds() -> dict[str, Load]:
-    """Every kind and how to load its factory.
+def kinds() -> dict[str, EntryPoint]:
+    """Every kind and where its factory is; loads nothing.
 
     Raises:
         ModelError: two offer the same kind; which of them would run must not depend on the order of installation.
 
     """
     plugins = tuple(metadata.entry_points(group=GROUP))
-    offers = Counter([*_BUILT_IN, *_PLANNED, *(plugin.name for plugin in plugins)])
+    offers = Counter([*_PLANNED, *(offer.name for offer in (*_BUILT_IN, *plugins))])
     problems = [
         Problem(f"plug-in {plugin.value}", "kind", f"offers {plugin.name}, which is taken", "a kind of its own")
         for plugin in plugins
@@ -62,12 +54,7 @@ def kinds() -> dict[str, Load]:
     ]
     if problems:
         raise ModelError(*problems)
-    built_in = {kind: partial(_identity, factory) for kind, factory in _BUILT_IN.items()}
-    return built_in | {plugin.name: plugin.load for plugin in plugins}
-
-
-def _identity(factory: DetectorFactory) -> DetectorFactory:
-    return factory
+    return {offer.name: offer for offer in (*_BUILT_IN, *plugins)}
 
 
 def check_kind(kind: str, *, where: str = "", key: str = "kind") -> None:
@@ -95,8 +82,8 @@ def build(*, name: str, kind: str, folder: Path, sha256: str = "") -> Detector:
     """
     check_kind(kind, where=name)
     try:
-        factory = kinds()[kind]()
-    except Exception as error:  # a plug-in's import can raise anything
-        wrong = f"the plug-in for {kind} cannot be loaded: {type(error).__name__}: {error}"
+        factory: DetectorFactory = kinds()[kind].load()
+    except Exception as error:  # an import can raise anything
+        wrong = f"what builds {kind} cannot be loaded: {type(error).__name__}: {error}"
         raise ModelError(Problem(name, "kind", wrong)) from error
     return factory(name=name, folder=folder, sha256=sha256)

@@ -52,5 +52,5 @@ def test_a_kind_that_is_taken_is_refused(monkeypatch, kinds):
 
 def test_a_plug_in_that_cannot_be_loaded_is_named(monkeypatch, tmp_path):
     offer(monkeypatch, "odd", value="tests.detectors.no_such_module:factory")
-    with pytest.raises(ModelError, match="the plug-in for odd cannot be loaded: ModuleNotFoundError"):
+    with pytest.raises(ModelError, match="what builds odd cannot be loaded: ModuleNotFoundError"):
         registry.build(name="x", kind="odd", folder=tmp_path)
