@@ -26,6 +26,8 @@ class OnlyKnownDescriptors:
         try:
             self._stdin()
             self._close()
+            for kept in set(self._kept) - {*_OUTPUT}:
+                os.set_inheritable(kept, False)  # noqa: FBT003 - the link is ours, not of a program that we might start
             extra = _open_descriptors() - {0, *self._kept}
         except OSError as error:
             return LayerState(self.name, in_force=False, detail=why(error))

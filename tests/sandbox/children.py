@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import textwrap
@@ -47,3 +48,15 @@ def output(code: str, **options: object) -> str:
     done = run(code, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def alive(pid: int) -> bool:
+    """Whether the process still runs; waits up to 5 s for its end through a pidfd, which becomes readable then."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        return not select.select([descriptor], [], [], 5)[0]
+    finally:
+        os.close(descriptor)

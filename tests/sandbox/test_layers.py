@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -17,7 +16,7 @@ from streamwatch.domain.errors import SandboxError
 from streamwatch.sandbox import kernel, landlock
 from streamwatch.sandbox.enter import probe, refuse_missing, standard_layers
 from streamwatch.sandbox.report import LayerState
-from tests.sandbox.children import ENTER, REPOSITORY, output, run
+from tests.sandbox.children import ENTER, REPOSITORY, alive, output, run
 
 
 def test_every_layer_is_in_force_and_says_so():
@@ -268,15 +267,3 @@ def test_the_watcher_dies_with_the_process_that_started_it():
     """
     pid = int(output(parent, mode=None))
     assert not alive(pid)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process still runs; waits up to 5 s for its end through a pidfd, which becomes readable then."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return False
-    try:
-        return not select.select([descriptor], [], [], 5)[0]
-    finally:
-        os.close(descriptor)

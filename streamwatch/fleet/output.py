@@ -1,0 +1,53 @@
+"""What a watcher prints, made harmless: lines of bounded length, printable, at a bounded rate. Pure."""
+
+from __future__ import annotations
+
+from streamwatch.domain.urls import printable
+
+MAX_LINE = 2000
+_BURST = 100
+_PER_SECOND = 20.0
+
+
+class Lines:
+    """Bytes of one pipe in, lines fit for a log out. Time is monotonic seconds, given by the caller."""
+
+    def __init__(self) -> None:
+        self._partial = b""
+        self._tokens = float(_BURST)
+        self._filled_at: float | None = None
+        self.suppressed = 0
+        """Lines beyond the rate, not yet reported by `feed`."""
+
+    def feed(self, data: bytes, now: float) -> list[str]:
+        """Lines that ended in `data`; empty ones are left out, what is over the rate is counted."""
+        self._fill(now)
+        pieces = (self._partial + data).split(b"\n")
+        self._partial = pieces.pop()[: MAX_LINE * 4]
+        lines: list[str] = []
+        for at, piece in enumerate(pieces):
+            if self._tokens < 1:
+                self.suppressed += len(pieces) - at
+                break
+            line = _clean(piece)
+            if line:
+                self._tokens -= 1
+                lines.append(line)
+        if self.suppressed and self._tokens >= _BURST / 2:
+            lines.append(f"… {self.suppressed} lines were too many")
+            self.suppressed = 0
+        return lines
+
+    def rest(self) -> str:
+        """What came after the last line end, for the last words of a process."""
+        line, self._partial = _clean(self._partial), b""
+        return line
+
+    def _fill(self, now: float) -> None:
+        if self._filled_at is not None:
+            self._tokens = min(float(_BURST), self._tokens + (now - self._filled_at) * _PER_SECOND)
+        self._filled_at = now
+
+
+def _clean(piece: bytes) -> str:
+    return printable(piece[: MAX_LINE * 4].decode("utf-8", "replace").rstrip(), MAX_LINE)

@@ -1,0 +1,203 @@
+"""The fleet: every stream in the hands of a running watcher, whatever happens to watchers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from streamwatch.domain.clock import Clock
+from streamwatch.domain.decisions import Standing
+from streamwatch.domain.errors import ModelError, Problem, StreamwatchError
+from streamwatch.domain.streams import StreamId, StreamSpec
+from streamwatch.domain.urls import SafeUrl
+from streamwatch.fleet.assignments import Assignment, standing_states, wire_name
+from streamwatch.fleet.base import (
+    Assigner,
+    Command,
+    FleetHandler,
+    FleetLimits,
+    Report,
+    SlotStatistics,
+    StandingOf,
+)
+from streamwatch.fleet.slot import Slot
+from streamwatch.link.messages import (
+    Configure,
+    Demand,
+    Inspect,
+    Ready,
+    Release,
+    Restand,
+    RuleLevel,
+    Sampled,
+    StreamLevel,
+)
+
+
+class Fleet:
+    """`slots` watchers and the streams that they hold. Everything runs on one event loop, of the main thread."""
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        command: Command,
+        configure: Configure,
+        handler: FleetHandler,
+        standing_of: StandingOf,
+        assigner: Assigner,
+        clock: Clock,
+        limits: FleetLimits | None = None,
+    ) -> None:
+        self._configure = configure
+        self._handler = handler
+        self._standing_of = standing_of
+        self._assigner = assigner
+        self._assignments: dict[StreamId, Assignment] = {}
+        self._by_wire: dict[str, StreamId] = {}
+        self._epoch = 0
+        self._stale = [0] * slots
+        self._first_ready = asyncio.Event()
+        self._reconfiguring = asyncio.Lock()
+        self._slots = tuple(
+            Slot(index, command=command, owner=self, limits=limits or FleetLimits(), clock=clock)
+            for index in range(slots)
+        )
+
+    # --- life ---
+
+    async def run(self) -> None:
+        """Keep every slot running until cancelled; then each watcher is asked to stop, and made to within 3 s.
+
+        Raises:
+            SandboxError, ModelError, OutsideError: the first watchers cannot work; every watcher is stopped.
+
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for slot in self._slots:
+                    group.create_task(slot.run(), name=f"fleet-slot-{slot.index}")
+        except BaseExceptionGroup as errors:
+            ours = errors.subgroup(StreamwatchError)
+            if ours is not None:
+                raise _first_leaf(ours) from errors
+            raise
+
+    async def wait_ready(self) -> None:
+        """Wait until every slot is ready for the first time."""
+        await self._first_ready.wait()
+
+    def slots(self) -> tuple[SlotStatistics, ...]:
+        """Every slot now."""
+        return tuple(
+            SlotStatistics(
+                slot=slot.index,
+                pid=slot.pid,
+                ready=slot.ready,
+                streams=self._assigner.held_by(slot.index),
+                restarts=dict(slot.restarts),
+                sandbox=slot.sandbox,
+                rss_bytes=slot.beat.rss_bytes if slot.beat else 0,
+                busy_s=slot.beat.busy_s if slot.beat else 0.0,
+                stale=self._stale[slot.index],
+            )
+            for slot in self._slots
+        )
+
+    # --- streams ---
+
+    def watch(self, spec: StreamSpec, standing: Sequence[Standing] | None = None) -> int:
+        """Have a stream watched, or go on with changed settings; returns its slot. `standing` None: it is asked for.
+
+        Raises:
+            PolicyRefused: its address or a setting cannot be given to a watcher. Nothing changes then.
+
+        """
+        wire = wire_name(spec.id)
+        epoch = self._epoch + 1
+        draft = Assignment(spec=spec, slot=-1, epoch=epoch, wire=wire)
+        message = draft.message(self._standing_of(spec.id) if standing is None else standing)
+        troubled = [slot.index for slot in self._slots if slot.troubled]
+        index = self._assigner.assign(spec.id, spec.weight, avoid=troubled)
+        self._epoch = epoch
+        self._assignments[spec.id] = Assignment(spec=spec, slot=index, epoch=epoch, wire=wire)
+        self._by_wire[wire] = spec.id
+        self._slots[index].post(message)
+        return index
+
+    def release(self, stream: StreamId) -> None:
+        """Stop watching a stream; one that is not watched is no error."""
+        assignment = self._assignments.pop(stream, None)
+        if assignment is not None:
+            self._by_wire.pop(assignment.wire, None)
+            self._assigner.release(stream)
+            self._slots[assignment.slot].post(Release(stream=assignment.wire))
+
+    def restand(self, stream: StreamId, standing: Sequence[Standing]) -> None:
+        """Tell the watcher of a stream where its rules stand now."""
+        if (assignment := self._assignments.get(stream)) is not None:
+            self._slots[assignment.slot].post(Restand(stream=assignment.wire, standing=standing_states(standing)))
+
+    def demand(self, stream: StreamId, suspicion: float) -> None:
+        """Have a stream looked at harder for a while; 0 to 1."""
+        if (assignment := self._assignments.get(stream)) is not None:
+            self._slots[assignment.slot].post(Demand(stream=assignment.wire, suspicion=suspicion))
+
+    def inspect(self, url: SafeUrl, seconds: float) -> None:
+        """Have the first slot say what is at an address: the handler hears `Found`."""
+        self._slots[0].post(Inspect(url=url.reveal(), seconds=seconds))
+
+    async def reconfigure(self, configure: Configure) -> None:
+        """Change detectors and rules in every watcher, once each was ready for the first time.
+
+        Raises:
+            ModelError: a watcher cannot; the old configuration is in force again everywhere.
+
+        """
+        await self.wait_ready()
+        async with self._reconfiguring:
+            before, self._configure = self._configure, configure
+            answers = await asyncio.gather(*(slot.reconfigure(configure) for slot in self._slots))
+            failed = next((answer for answer in answers if answer is not None), None)
+            if failed is None:
+                return
+            self._configure = before
+            await asyncio.gather(*(slot.reconfigure(before) for slot in self._slots))
+            raise ModelError(Problem(where="detectors", key="", wrong=failed.detail))
+
+    # --- what slots say (see SlotOwner) ---
+
+    def configuration(self) -> Configure:
+        """What a watcher that starts now is told first."""
+        return self._configure
+
+    async def slot_ready(self, slot: int, ready: Ready) -> None:
+        """Give a new watcher the streams of its slot, in new epochs."""
+        await self._handler.on_ready(slot, ready)
+        for stream in self._assigner.held_by(slot):
+            self.watch(self._assignments[stream].spec)
+        if all(one.ready for one in self._slots):
+            self._first_ready.set()
+
+    async def slot_said(self, slot: int, message: Report) -> None:
+        """Pass a report on, if it is about a stream in the present hands of this slot."""
+        if isinstance(message, StreamLevel | Sampled | RuleLevel):
+            stream = self._by_wire.get(message.stream)
+            assignment = self._assignments.get(stream) if stream is not None else None
+            if stream is None or assignment is None or (assignment.slot, assignment.epoch) != (slot, message.epoch):
+                self._stale[slot] += 1
+                return
+            if message.stream != stream:
+                message = message.model_copy(update={"stream": stream})
+        await self._handler.on_message(slot, message)
+
+    async def slot_lost(self, slot: int, reason: str) -> None:
+        """Its streams stay with the slot and are given to the next watcher."""
+        await self._handler.on_lost(slot, reason)
+
+
+def _first_leaf(errors: BaseExceptionGroup[StreamwatchError]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

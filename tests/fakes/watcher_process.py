@@ -1,0 +1,203 @@
+"""A watcher without streams: a real process that speaks the link and does on demand what watchers must not.
+
+Started as `python watcher_process.py --link-fd N`. What it does wrong is told by what it is asked to do:
+an address `test:crash`, `test:exit`, `test:hang`, `test:silence`, `test:garbage` or `test:flood`; a `max_pixels` of
+`REFUSE_DETECTORS`, `REFUSE_SANDBOX`, `END`, `NEVER_READY`; `--deaf` ignores `Stop` and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from streamwatch.domain.decisions import Level
+from streamwatch.domain.errors import LinkError
+from streamwatch.link.messages import (
+    Assign,
+    Beat,
+    Configure,
+    Demand,
+    Failed,
+    Layer,
+    LoadedDetector,
+    Ready,
+    Release,
+    Restand,
+    RuleLevel,
+    Sampled,
+    Stop,
+    StreamLevel,
+    ToWatcher,
+)
+from streamwatch.link.transport import Link
+from streamwatch.sandbox.enter import enter
+
+REFUSE_DETECTORS = 13
+REFUSE_SANDBOX = 14
+END = 15
+NEVER_READY = 16
+BEAT_S = 0.1
+
+
+def say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+class FakeWatcher:
+    def __init__(self, link: Link[ToWatcher], *, deaf: bool) -> None:
+        self._link = link
+        self._deaf = deaf
+        self._busy_s = 0.0
+        self._silent = False
+        self._epochs: dict[str, int] = {}
+
+    async def run(self) -> None:
+        beating = asyncio.create_task(self._beat(), name="beat")
+        try:
+            async for message in self._link:
+                if isinstance(message, Stop) and not self._deaf:
+                    return
+                self._do(message)
+        finally:
+            beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await beating
+
+    async def _beat(self) -> None:
+        with suppress(LinkError):
+            while True:
+                if not self._silent:
+                    self._link.post(
+                        Beat(
+                            busy_s=self._busy_s,
+                            rss_bytes=os.getpid(),
+                            decode_s=0,
+                            looks_dropped=0,
+                            packets_dropped=0,
+                            received={},
+                        )
+                    )
+                await asyncio.sleep(BEAT_S)
+
+    def _do(self, message: ToWatcher) -> None:
+        match message:
+            case Configure():
+                self._configure(message)
+            case Assign():
+                self._epochs[message.stream] = message.epoch
+                self._misbehave(message)
+                self._link.post(self._level(message.stream))
+                self._link.post(self._sampled(message.stream))
+                for standing in message.standing:
+                    self._rule(message.stream, standing.rule, open_=standing.open)
+            case Restand():
+                for standing in message.standing:
+                    self._rule(message.stream, standing.rule, open_=standing.open)
+            case Demand():
+                self._rule(message.stream, "demand", open_=message.suspicion > 0)
+            case Release():
+                self._link.post(self._level(message.stream, ended=True))
+                del self._epochs[message.stream]
+            case _:
+                pass
+
+    def _configure(self, message: Configure) -> None:
+        wrong = message.max_pixels
+        if wrong == REFUSE_DETECTORS:
+            self._link.post(Failed(what="detectors", detail="the hash of model.onnx differs"))
+        elif wrong == REFUSE_SANDBOX:
+            self._link.post(Failed(what="sandbox", detail="no Landlock; privacy.sandbox: preferred"))
+        elif wrong == END:
+            say("ImportError: nothing works")
+            os._exit(1)
+        elif wrong != NEVER_READY:
+            label = LoadedDetector(name="pixels", version=str(wrong), sha256="", labels=())
+            self._link.post(Ready(pid=os.getpid(), sandbox=(Layer(name="fake", in_force=True),), detectors=(label,)))
+
+    def _misbehave(self, message: Assign) -> None:
+        match message.url:
+            case "test:crash":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "test:exit":
+                os._exit(3)
+            case "test:hang":
+                self._busy_s = 100.0
+            case "test:silence":
+                self._silent = True
+            case "test:garbage":
+                os.write(LINK_FD, b"\x00\x00\x00\x02{}")
+            case "test:flood":
+                os.write(LINK_FD, b"\xff\xff\xff\xff")
+            case "test:stale":
+                self._epochs[message.stream] -= 1
+            case "test:forge":
+                self._link.post(
+                    StreamLevel(epoch=1, stream="of-another", session="", live=True, ended=False, reason=None)
+                )
+            case _:
+                pass
+
+    def _level(self, stream: str, *, ended: bool = False) -> StreamLevel:
+        return StreamLevel(
+            epoch=self._epochs[stream], stream=stream, session="s", live=not ended, ended=ended, reason=None
+        )
+
+    def _sampled(self, stream: str) -> Sampled:
+        return Sampled(
+            epoch=self._epochs[stream],
+            stream=stream,
+            session="s",
+            at=datetime.now(UTC),
+            arrival=0,
+            media_s=0,
+            gap_s=None,
+            key=True,
+            corrupt=False,
+            decode_s=0,
+            scores=(),
+        )
+
+    def _rule(self, stream: str, rule: str, *, open_: bool) -> None:
+        level = Level.ALARM if open_ else Level.CALM
+        self._link.post(
+            RuleLevel(
+                epoch=self._epochs[stream], stream=stream, session="s", rule=rule, level=level, suspicion=0, score=0
+            )
+        )
+
+
+async def main(fd: int, *, deaf: bool) -> None:
+    link = await Link.to_daemon(fd)
+    with suppress(LinkError):
+        await FakeWatcher(link, deaf=deaf).run()
+    if deaf:
+        await asyncio.Event().wait()
+    await link.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--link-fd", type=int, required=True)
+    parser.add_argument("--sandbox", default="off")
+    parser.add_argument("--deaf", action="store_true")
+    parser.add_argument("--say", default="")
+    parser.add_argument("--import", dest="imports", default="")
+    arguments = parser.parse_args()
+    LINK_FD = arguments.link_fd
+    enter(arguments.sandbox, keep_fds=(LINK_FD,))
+    if arguments.deaf:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for name in filter(None, arguments.imports.split(",")):
+        __import__(name)
+    if arguments.say == "environment":
+        say(json.dumps({"env": dict(os.environ), "sid": os.getsid(0), "pid": os.getpid()}))
+    elif arguments.say:
+        say(arguments.say)
+    asyncio.run(main(LINK_FD, deaf=arguments.deaf))
