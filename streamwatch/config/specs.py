@@ -1,0 +1,66 @@
+"""From settings to the values the rest of the program speaks in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from streamwatch.config.models import Config, Rule, SamplingOverrides, Stream
+from streamwatch.domain.decisions import CloseWhen, Kind, OpenWhen, RuleSpec, Severity
+from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
+
+
+def sampling_spec(config: Config, own: SamplingOverrides | None = None) -> SamplingSpec:
+    """The section `sampling`, with what a stream sets for itself on top."""
+    shared = config.sampling.model_dump()
+    chosen = shared | (own.model_dump(exclude_none=True) if own else {})
+    return SamplingSpec(
+        max_gap_s=chosen["max_gap"],
+        min_gap_s=chosen["min_gap"],
+        lookback_s=chosen["lookback"],
+        novelty=chosen["novelty"],
+        jitter=chosen["jitter"],
+        inner=chosen["inner"],
+    )
+
+
+def stream_specs(config: Config) -> tuple[StreamSpec, ...]:
+    """The streams that the file lists, in its order."""
+    return tuple(_stream(config, stream) for stream in config.streams)
+
+
+def _stream(config: Config, stream: Stream) -> StreamSpec:
+    return StreamSpec(
+        id=StreamId(stream.id),
+        url=stream.url,
+        sampling=sampling_spec(config, stream.sampling),
+        name=stream.id,
+        watch_url=stream.watch_url or "",
+        weight=stream.weight,
+        fallback=stream.fallback,
+        end_after_s=stream.end_after,
+        tests=stream.tests,
+        audience=stream.audience,
+    )
+
+
+def rule_specs(config: Config, kinds: Mapping[str, Kind]) -> tuple[RuleSpec, ...]:
+    """The rules in the file's order. `kinds`: by detector name, what its manifest says it finds; KeyError without."""
+    return tuple(_rule(rule, kinds) for rule in config.rules)
+
+
+def _rule(rule: Rule, kinds: Mapping[str, Kind]) -> RuleSpec:
+    return RuleSpec(
+        name=rule.name,
+        detector=rule.detector,
+        label=rule.label,
+        severity=rule.severity,
+        kind=Kind.TEST if rule.severity is Severity.TEST else kinds[rule.detector],
+        open=OpenWhen(
+            score=rule.open.score,
+            hits=rule.open.hits,
+            within_s=rule.open.within,
+            spacing_s=rule.open.spacing,
+        ),
+        close=CloseWhen(score=rule.close.score, for_s=rule.close.for_),
+        cooldown_s=rule.cooldown_s,
+    )
