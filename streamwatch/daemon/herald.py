@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import structlog
 
-from streamwatch.bus.base import Bus, Incoming, Outgoing
+from streamwatch.bus.base import Incoming, Outgoing
 from streamwatch.bus.topics import Topics
 from streamwatch.coverage.books import Books
 from streamwatch.coverage.documents import (
@@ -38,7 +38,7 @@ class Herald:
     def __init__(
         self,
         *,
-        bus: Bus,
+        publish: Callable[[Outgoing], Awaitable[None]],
         topics: Topics,
         books: Books,
         health: Health,
@@ -48,7 +48,7 @@ class Herald:
         version: str,
         recall: Callable[[str], Awaitable[Sequence[Incoming]]],
     ) -> None:
-        self._bus = bus
+        self._publish = publish
         self._topics = topics
         self._books = books
         self._health = health
@@ -103,7 +103,7 @@ class Herald:
                 await self._clear(self._setup().sid(stream))
             if self._health.changed:
                 self._health.changed = False
-                await self._bus.publish(self.birth())
+                await self._publish(self.birth())
             now = self._clock.monotonic()
             if now - self._covered_at >= COVERAGE_EVERY_S:
                 self._covered_at = now
@@ -115,7 +115,7 @@ class Herald:
 
     async def say_everything(self) -> None:
         """After a connection began: status, coverage and every state anew. Raises BusUnavailable."""
-        await self._bus.publish(self.birth())
+        await self._publish(self.birth())
         self._health.changed = False
         for stream in self._books.streams():
             known = self._books.state(stream)
@@ -134,7 +134,7 @@ class Herald:
         }
         stale = [m.topic for m in await self._recall(self._topics.states) if m.payload and m.topic not in here]
         for topic in stale:
-            await self._bus.publish(Outgoing(topic, b"", retain=True))
+            await self._publish(Outgoing(topic, b"", retain=True))
         if stale:
             log.info("cleared retained states of streams that are gone", states=len(stale))
 
@@ -151,12 +151,12 @@ class Herald:
             detail=printable(detail, _DETAIL),
         )
         retain = state.state is not State.ENDED
-        await self._bus.publish(Outgoing(self._topics.state(sid), document.payload(), retain=retain))
+        await self._publish(Outgoing(self._topics.state(sid), document.payload(), retain=retain))
         if not retain:
             await self._clear(sid)
 
     async def _clear(self, sid: str) -> None:
-        await self._bus.publish(Outgoing(self._topics.state(sid), b"", retain=True))
+        await self._publish(Outgoing(self._topics.state(sid), b"", retain=True))
 
     async def _coverage(self, now: float) -> None:
         summary = self._books.summary(now)
@@ -167,7 +167,7 @@ class Herald:
             sid={entry.stream: setup.sid(entry.stream) for entry in summary.uncovered},
             since={entry.stream: self._wall(entry.since) for entry in summary.uncovered},
         )
-        await self._bus.publish(Outgoing(self._topics.coverage, document.payload(), retain=True))
+        await self._publish(Outgoing(self._topics.coverage, document.payload(), retain=True))
 
     def _wall(self, monotonic: float) -> str:
         ago = timedelta(seconds=max(self._clock.monotonic() - monotonic, 0.0))

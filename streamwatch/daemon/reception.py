@@ -9,12 +9,11 @@ import structlog
 from streamwatch.alerts.base import StreamFacts
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.coverage.books import Books
-from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.setup import Setup
 from streamwatch.daemon.translate import decision_of
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import LedgerError
-from streamwatch.domain.streams import Reason, StreamId
+from streamwatch.domain.streams import Reason, StreamId, StreamSpec
 from streamwatch.fleet.base import Report
 from streamwatch.link.messages import Beat, Ready, RuleLevel, Sampled, StreamLevel
 from streamwatch.telemetry.health import Health
@@ -30,7 +29,7 @@ class Reception:
         self,
         *,
         setup: Callable[[], Setup],
-        roster: Roster,
+        spec_of: Callable[[StreamId], StreamSpec | None],
         books: Books,
         desk: AlertDesk,
         metrics: Metrics,
@@ -40,7 +39,7 @@ class Reception:
         on_ready: Callable[[Ready], None],
     ) -> None:
         self._setup = setup
-        self._roster = roster
+        self._spec_of = spec_of
         self._books = books
         self._desk = desk
         self._metrics = metrics
@@ -82,7 +81,7 @@ class Reception:
 
     def _sampled(self, message: Sampled) -> None:
         stream = StreamId(message.stream)
-        if stream not in self._roster:
+        if self._spec_of(stream) is None:
             return
         for line in message.scores:
             self._metrics.samples.labels(line.detector).inc()
@@ -100,7 +99,7 @@ class Reception:
 
     def _level(self, message: StreamLevel) -> None:
         stream = StreamId(message.stream)
-        if stream not in self._roster:
+        if self._spec_of(stream) is None:
             return
         self._live[stream] = message.live
         self._books.level(
@@ -117,7 +116,7 @@ class Reception:
 
     def _decided(self, message: RuleLevel) -> None:
         stream = StreamId(message.stream)
-        spec = self._roster.get(stream)
+        spec = self._spec_of(stream)
         if spec is None:
             return
         setup = self._setup()

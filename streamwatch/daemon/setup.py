@@ -20,8 +20,6 @@ class Setup:
     configure: Configure
     """What every watcher is given."""
     desk_rules: tuple[DeskRule, ...]
-    detectors: tuple[str, ...]
-    """Names, for metric labels."""
     sid_key: bytes | None = field(default=None, repr=False)
     names_shown: bool = True
     fixed: tuple[tuple[str, str], ...] = ()

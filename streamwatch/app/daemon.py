@@ -1,0 +1,248 @@
+"""Composition of the daemon process: the one place that knows its bus, ledger, fleet and web."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import structlog
+
+from streamwatch import __version__
+from streamwatch.alerts.desk import AlertDesk
+from streamwatch.alerts.gate import CommandGate
+from streamwatch.app import settings
+from streamwatch.app.settings import Settings
+from streamwatch.app.start import watcher_command
+from streamwatch.bus.mqtt import MqttBus
+from streamwatch.bus.topics import Topics
+from streamwatch.config.choices import Identify
+from streamwatch.coverage.books import Books
+from streamwatch.daemon import web
+from streamwatch.daemon.delivery import Delivery
+from streamwatch.daemon.herald import Herald
+from streamwatch.daemon.orders import Orders
+from streamwatch.daemon.reception import Reception
+from streamwatch.daemon.roster import Roster
+from streamwatch.daemon.service import DaemonService, Parts
+from streamwatch.daemon.setup import Setup
+from streamwatch.domain.alerts import AlertEvent
+from streamwatch.domain.clock import Clock, SystemClock
+from streamwatch.domain.decisions import Severity
+from streamwatch.fleet.assigner import LeastLoaded
+from streamwatch.fleet.supervisor import Fleet
+from streamwatch.ledger.sqlite import SqliteLedger
+from streamwatch.link.messages import Ready
+from streamwatch.telemetry import logs
+from streamwatch.telemetry.health import Health
+from streamwatch.telemetry.metrics import Metrics
+
+RELOAD_LOOK_S = 1.0
+SETTLE_S = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+def run(path: Path, *, log_level: str = "info") -> None:
+    """Run the daemon until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError, ModelError: the configuration cannot be used.
+        OutsideError, SandboxError: something outside is missing: the port, the state folder, the kernel's sandbox.
+
+    """
+    logs.configure(process="daemon", level=log_level)
+    ready = settings.read(path)
+    for remark in ready.loaded.remarks():
+        log.warning("configuration", remark=str(remark))
+    asyncio.run(_run(ready, log_level=log_level))
+
+
+async def _run(ready: Settings, *, log_level: str) -> None:
+    clock = SystemClock()
+    config = ready.config
+    async with contextlib.AsyncExitStack() as stack:
+        ledger = SqliteLedger(ready.state_folder, clock=clock)
+        stack.callback(ledger.close)
+        service, metrics = compose(ready, ledger, clock, log_level=log_level)
+        app = web.application(
+            metrics=metrics.render,
+            health=service.facts,
+            ready=service.missing,
+            streams=service.streams,
+        )
+        listen = config.http.listen
+        await stack.enter_async_context(web.listening(app, host=listen.host, port=listen.port))
+        log.info("started", node=config.node, version=__version__, streams=len(ready.setup.streams))
+        async with asyncio.TaskGroup() as tasks:
+            reloading = tasks.create_task(_reload(service, ready, clock), name="reload")
+            with _signals(service):
+                await service.run()
+            reloading.cancel()
+
+
+def compose(
+    ready: Settings, ledger: SqliteLedger, clock: Clock, *, log_level: str = "info"
+) -> tuple[DaemonService, Metrics]:
+    """Put a daemon together. What must know each other both ways meets through functions that look it up late."""
+    config, boot_id = ready.config, secrets.token_hex(8)
+    topics = Topics(config.mqtt.prefix, config.node)
+    metrics, health, books = Metrics(), Health(), Books()
+
+    def setup() -> Setup:
+        return service.setup
+
+    def topic_of(event: AlertEvent) -> str:
+        sid = setup().sid(event.stream)
+        return topics.tests(sid) if event.severity is Severity.TEST else topics.alerts(sid)
+
+    def on_ready(message: Ready) -> None:
+        herald.sandbox((layer.name, layer.in_force, layer.detail) for layer in message.sandbox)
+
+    desk = AlertDesk(
+        store=ledger,
+        notes=ledger,
+        clock=clock,
+        node=config.node,
+        boot_id=boot_id,
+        listener=lambda _event: delivery.call(),
+    )
+    herald = Herald(
+        publish=lambda message: bus.publish(message),  # noqa: PLW0108  # `bus` comes later
+        recall=lambda topic_filter: bus.read_retained(topic_filter),  # noqa: PLW0108  # the same
+        topics=topics,
+        books=books,
+        health=health,
+        setup=setup,
+        clock=clock,
+        boot_id=boot_id,
+        version=__version__,
+    )
+    bus = MqttBus(ready.broker, herald=herald, subscriptions=topics.subscriptions, clock=clock)
+    reception = Reception(
+        setup=setup,
+        spec_of=lambda stream: roster.get(stream),  # noqa: PLW0108  # `roster` comes later
+        streams_of=lambda slot: fleet.slots()[slot].streams,
+        on_ready=on_ready,
+        books=books,
+        desk=desk,
+        metrics=metrics,
+        health=health,
+        clock=clock,
+    )
+    fleet = Fleet(
+        slots=ready.watchers,
+        command=watcher_command(sandbox=config.privacy.sandbox.value, log_level=log_level),
+        configure=ready.setup.configure,
+        handler=reception,
+        standing_of=desk.standing_of,
+        assigner=LeastLoaded(ready.watchers),
+        clock=clock,
+    )
+    roster = Roster(watchers=fleet, books=books, desk=desk, clock=clock, limit=config.limits.max_streams)
+    delivery = Delivery(
+        outbox=ledger,
+        bus=bus,
+        topic_of=topic_of,
+        expiry_s=round(config.mqtt.expiry) or None,
+        metrics=metrics,
+        health=health,
+        clock=clock,
+    )
+    orders = Orders(
+        bus=bus,
+        topics=topics,
+        gate=CommandGate(seen=ledger, clock=clock, identify=config.mqtt.identify is Identify.TOPIC),
+        desk=desk,
+        roster=roster,
+        fleet=fleet,
+        setup=setup,
+        metrics=metrics,
+        clock=clock,
+        version=__version__,
+        delivered=delivery.call,
+    )
+    parts = Parts(
+        bus=bus,
+        watchers=fleet,
+        books=books,
+        desk=desk,
+        roster=roster,
+        herald=herald,
+        orders=orders,
+        delivery=delivery,
+        figures=ledger,
+        metrics=metrics,
+        health=health,
+        clock=clock,
+    )
+    service = DaemonService(parts, ready.setup)
+    return service, metrics
+
+
+@contextlib.contextmanager
+def _signals(service: DaemonService) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for an orderly stop; a second one is for the impatient. SIGHUP is the reloader's."""
+    loop = asyncio.get_running_loop()
+    asked = False
+
+    def stop(number: int) -> None:
+        nonlocal asked
+        if asked:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        asked = True
+        service.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _reload(service: DaemonService, first: Settings, clock: Clock) -> None:
+    """Read the configuration again on SIGHUP, and when one of its files changed."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+    path, files = first.loaded.path, first.loaded.files
+    marks = _marks(files)
+
+    def read() -> Setup:
+        nonlocal files
+        settings_now = settings.read(path)
+        files = settings_now.loaded.files
+        return settings_now.setup
+
+    try:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asked.wait(), RELOAD_LOOK_S)
+            now = _marks(files)
+            if now == marks and not asked.is_set():
+                continue
+            asked.clear()
+            await clock.sleep(SETTLE_S)  # an editor writes in several steps
+            await service.reload(read)
+            marks = _marks(files)
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _marks(files: Sequence[Path]) -> tuple[tuple[int, int] | None, ...]:
+    """Whether files changed: identity and time of writing."""
+
+    def mark(file: Path) -> tuple[int, int] | None:
+        try:
+            state = file.stat()
+        except OSError:
+            return None
+        return state.st_ino, state.st_mtime_ns
+
+    return tuple(mark(file) for file in files)

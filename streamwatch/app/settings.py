@@ -1,0 +1,153 @@
+"""From a configuration file to what the daemon works by: models checked, labels compared, paths found."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamwatch.app.equipment import Equipped, desk_rules, equip, rule_settings
+from streamwatch.bus.options import BrokerOptions
+from streamwatch.config.choices import Names, StreamIds
+from streamwatch.config.loader import Loaded, load
+from streamwatch.config.models import Config
+from streamwatch.config.specs import rule_specs, stream_specs
+from streamwatch.daemon.setup import Setup
+from streamwatch.detectors.shipped import find_folder
+from streamwatch.domain.errors import ConfigError, ModelError, Problem
+from streamwatch.link.messages import Configure
+
+DECODE_WORKERS = 1
+"""Per watcher, of which there is one a core: two decoders in one process would only fight for it."""
+
+_ONLY_AT_START = ("node", "mqtt", "state", "http", "privacy")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A configuration that can be run."""
+
+    loaded: Loaded
+    setup: Setup
+
+    @property
+    def config(self) -> Config:
+        """The configuration as written, with defaults."""
+        return self.loaded.config
+
+    @property
+    def watchers(self) -> int:
+        """Watcher processes to start."""
+        return self.config.limits.watchers or len(os.sched_getaffinity(0))
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the ledger lives."""
+        return Path(self.config.state.folder)
+
+    @property
+    def broker(self) -> BrokerOptions:
+        """How to reach the broker."""
+        mqtt = self.config.mqtt
+        return BrokerOptions(
+            url=mqtt.url,
+            node=self.config.node,
+            username=mqtt.username,
+            password=mqtt.password.get_secret_value() if mqtt.password else None,
+            ca=self._beside(mqtt.ca),
+            cert=self._beside(mqtt.cert),
+            key=self._beside(mqtt.key),
+            protocol=mqtt.protocol.value,
+        )
+
+    def _beside(self, name: str | None) -> Path | None:
+        return None if name is None else self.loaded.beside(name)
+
+
+def read(path: Path) -> Settings:
+    """Read, check and complete a configuration. Raises ConfigError or ModelError with every problem found."""
+    loaded = load(path, environ=os.environ)
+    config = loaded.config
+    problems = list(_not_yet(loaded))
+    equipped: dict[str, Equipped] = {}
+    for index, detector in enumerate(config.detectors):
+        key = f"detectors.{index}"
+        try:
+            equipped[detector.name] = equip(
+                name=detector.name,
+                kind=detector.kind,
+                folder=_folder(loaded, detector.model or "", f"{key}.model"),
+                mode=detector.mode,
+                where=loaded.where(f"{key}.kind"),
+                key=f"{key}.kind",
+            )
+        except ModelError as error:
+            problems.extend(error.problems)
+    problems.extend(_label_problems(loaded, equipped))
+    if problems:
+        raise ConfigError(*problems)
+    kinds = {name: one.verified.manifest.kind for name, one in equipped.items()}
+    rules = rule_specs(config, kinds)
+    setup = Setup(
+        streams=stream_specs(config),
+        configure=Configure(
+            detectors=tuple(one.settings for one in equipped.values()),
+            rules=tuple(rule_settings(rule) for rule in rules),
+            max_pixels=config.limits.max_pixels,
+            allow_hosts=config.limits.allow_hosts,
+            decode_workers=DECODE_WORKERS,
+        ),
+        desk_rules=desk_rules(rules, equipped),
+        sid_key=_sid_key(config),
+        names_shown=config.privacy.names is Names.SHOWN,
+        fixed=(
+            *((name, _fingerprint(config, name)) for name in _ONLY_AT_START),
+            ("limits.watchers", str(config.limits.watchers)),
+        ),
+    )
+    return Settings(loaded, setup)
+
+
+def _folder(loaded: Loaded, name: str, key: str) -> Path:
+    return find_folder(name, loaded.path.absolute().parent, where=loaded.where(key), key=key)
+
+
+def _label_problems(loaded: Loaded, equipped: dict[str, Equipped]) -> Iterator[Problem]:
+    """Rules must speak of labels that their detector knows."""
+    for index, rule in enumerate(loaded.config.rules):
+        detector = equipped.get(rule.detector)
+        if detector is not None and rule.label not in detector.verified.labels:
+            known = ", ".join(detector.verified.labels[:20])
+            yield loaded.problem(
+                f"rules.{index}.label", f"detector {rule.detector} has no label {rule.label}", f"one of {known}"
+            )
+
+
+def _not_yet(loaded: Loaded) -> Iterator[Problem]:
+    """What the public interface names and this version does not do: refused, because silence would read as done."""
+    for index, origin in enumerate(loaded.config.origins):
+        yield loaded.problem(
+            f"origins.{index}",
+            f"streams of {origin.kind.value} servers cannot be discovered by this version",
+            "name the streams under streams",
+        )
+
+
+def _sid_key(config: Config) -> bytes | None:
+    if config.privacy.stream_ids is not StreamIds.KEYED or config.privacy.key is None:
+        return None
+    return config.privacy.key.get_secret_value().encode()
+
+
+def _fingerprint(config: Config, section: str) -> str:
+    """Tells whether a section changed, and nothing about it: it may hold secrets."""
+    return hashlib.sha256(repr(_revealed(getattr(config, section))).encode()).hexdigest()[:16]
+
+
+def _revealed(value: object) -> object:
+    if hasattr(value, "get_secret_value"):
+        return value.get_secret_value()
+    fields = getattr(type(value), "model_fields", None)
+    return {name: _revealed(getattr(value, name)) for name in fields} if fields else value
