@@ -107,7 +107,8 @@ class Connection:
         try:
             await asyncio.shield(opening)
         except asyncio.CancelledError:
-            await asyncio.wait((opening,), timeout=CONNECT_S + 1)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._client.thread_over.wait(), CONNECT_S + 1)
             opening.cancel()
             await asyncio.wait((opening,), timeout=1)
             if opening.done() and not opening.cancelled():
@@ -123,9 +124,10 @@ class Connection:
     async def subscribe(self, topic: str) -> str:
         """Subscribe with QoS 1; returns what the broker refused, empty when it agreed. Raises BusUnavailable."""
         # retain as published: also a retained command sent while we listen is seen to be one, and refused
-        options = SubscribeOptions(qos=1, retainAsPublished=True) if self.version == "5" else None
+        modern = self.version == "5"
+        options = SubscribeOptions(qos=1, retainAsPublished=True) if modern else None
         try:
-            codes = await self._client.subscribe(topic, 1, options)
+            codes = await self._client.subscribe(topic, 0 if modern else 1, options)  # paho wants one or the other
         except aiomqtt.MqttError as error:
             raise BusUnavailable(f"subscription not answered: {error}") from error
         values = [code.value if isinstance(code, ReasonCode) else int(code) for code in codes]
@@ -184,6 +186,8 @@ class _Client(aiomqtt.Client):
         self._client.connect_timeout = CONNECT_S
         self._arrived = arrived
         self._answers: dict[int, asyncio.Future[int]] = {}
+        self.thread_over = asyncio.Event()
+        """The thread that connects has come back, with a socket or without."""
         self.reached = False
         """Something accepted the TCP connection."""
 
@@ -229,8 +233,11 @@ class _Client(aiomqtt.Client):
                 future.exception()  # retrieved, or asyncio complains when it is collected
 
     def _client_connect(self) -> None:
-        super()._client_connect()
-        self.reached = True
+        try:
+            super()._client_connect()
+            self.reached = True
+        finally:
+            self._loop.call_soon_threadsafe(self.thread_over.set)
 
     def _on_publish(
         self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties

@@ -90,6 +90,11 @@ class MqttBus:
         return self._version
 
     @property
+    def trouble(self) -> str:
+        """Why there is no connection, as last said; empty while there is one."""
+        return "" if self.connected else self._last_said or ""
+
+    @property
     def dropped(self) -> int:
         """Incoming messages dropped because nobody took them."""
         return self._inbox.dropped

@@ -1,4 +1,7 @@
-"""The ledger's tables, as steps from an empty file to the newest version. A step, once released, never changes."""
+"""The ledger's tables, as steps from an empty file to the newest version. A step, once released, never changes.
+
+Lengths are checked by the tables themselves: what a document, a body or an answer may hold, and nothing larger.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             kind TEXT NOT NULL,
             seq INTEGER NOT NULL,
             open INTEGER NOT NULL,
-            document TEXT NOT NULL,
+            document TEXT NOT NULL CHECK (length(document) <= 4096),
             acknowledged INTEGER NOT NULL,
             changed_at REAL NOT NULL
         ) STRICT
@@ -26,7 +29,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             alert_id TEXT NOT NULL REFERENCES alerts (id),
             seq INTEGER NOT NULL,
             event TEXT NOT NULL,
-            body TEXT NOT NULL,
+            body TEXT NOT NULL CHECK (length(body) <= 4096),
             committed_at REAL NOT NULL,
             offered_at REAL,
             acknowledged_at REAL,
@@ -39,7 +42,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         CREATE TABLE commands (
             request_id TEXT PRIMARY KEY,
             digest TEXT NOT NULL,
-            answer BLOB NOT NULL,
+            answer BLOB NOT NULL CHECK (length(answer) <= 4096),
             forget_at REAL NOT NULL
         ) STRICT
         """,

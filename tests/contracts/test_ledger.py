@@ -1,0 +1,190 @@
+"""What every ledger does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streamwatch.domain.alerts import Alert, AlertEvent, Event
+from streamwatch.domain.decisions import Kind, Severity
+from streamwatch.domain.errors import LedgerError
+from streamwatch.domain.streams import StreamId
+from streamwatch.ledger.sqlite import SqliteLedger
+from tests.fakes.clock import FakeClock
+from tests.fakes.ledger import FakeLedger
+
+LOBBY = StreamId("lobby")
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture(params=["fake", "sqlite"])
+def ledger(request, tmp_path: Path, clock: FakeClock):
+    made = FakeLedger(clock) if request.param == "fake" else SqliteLedger(tmp_path / "state", clock=clock)
+    yield made
+    made.close()
+
+
+def alert(name="a", seq=1, *, open_=True, stream=LOBBY, at=1.0):
+    return Alert(name, stream, "nudity", Severity.HIGH, Kind.CLASSIFIER, seq, open_, f"doc {seq}", changed_at=at)
+
+
+def event(name="a", seq=1, *, stream=LOBBY, triggered=None):
+    kind = Event.OPENED if seq == 1 else Event.UPDATED
+    return AlertEvent(name, seq, kind, Severity.HIGH, stream, f"body {seq}", triggered)
+
+
+def keys(events):
+    return [(one.alert_id, one.seq) for one in events]
+
+
+def test_what_is_committed_is_pending_in_order_until_acknowledged(ledger):
+    ledger.commit(alert("a"), event("a"))
+    ledger.commit(alert("b"), event("b"))
+    ledger.commit(alert("a", 2), event("a", 2))
+    assert keys(ledger.pending()) == [("a", 1), ("b", 1), ("a", 2)]
+    assert keys(ledger.pending(limit=2)) == [("a", 1), ("b", 1)]
+    ledger.acknowledged("a", 1, at=5.0)
+    assert keys(ledger.pending()) == [("b", 1), ("a", 2)]
+
+
+def test_an_event_comes_back_as_it_was_committed(ledger):
+    ledger.commit(alert("a"), event("a", triggered=12.5))
+    assert ledger.pending() == [event("a", triggered=12.5)]
+    assert ledger.alerts() == [alert("a")]
+
+
+def test_a_stream_may_have_any_name(ledger):
+    strange = StreamId("salle de réunion \ud800 \x00 🎥")
+    ledger.commit(alert("a", stream=strange), event("a", stream=strange))
+    assert ledger.pending()[0].stream == strange
+    assert ledger.alerts()[0].stream == strange
+
+
+def test_closed_alerts_leave_the_open_list(ledger):
+    ledger.commit(alert("a"), event("a"))
+    ledger.commit(alert("b"), event("b"))
+    ledger.commit(alert("a", 2, open_=False), event("a", 2))
+    assert [one.id for one in ledger.alerts()] == ["b"]
+    assert [one.id for one in ledger.alerts(open_only=False)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("seq", [1, 3, 7])
+def test_a_number_that_is_not_the_next_is_refused_and_changes_nothing(ledger, seq):
+    ledger.commit(alert("a"), event("a"))
+    with pytest.raises(LedgerError):
+        ledger.commit(alert("a", seq), event("a", seq))
+    assert ledger.alerts() == [alert("a")]
+    assert keys(ledger.pending()) == [("a", 1)]
+
+
+def test_an_event_of_another_alert_is_refused(ledger):
+    with pytest.raises(LedgerError):
+        ledger.commit(alert("a"), event("b"))
+    assert ledger.alerts() == []
+
+
+def test_the_body_is_fixed_at_the_first_offer(ledger):
+    ledger.commit(alert("a"), event("a", triggered=3.0))
+    ledger.offer("a", 1, "with latency")
+    ledger.offer("a", 1, "with latency")
+    with pytest.raises(LedgerError):
+        ledger.offer("a", 1, "another latency")
+    [owed] = ledger.pending()
+    assert owed.body == "with latency"
+    assert owed.triggered is None
+
+
+def test_offering_an_unknown_event_is_refused(ledger):
+    with pytest.raises(LedgerError):
+        ledger.offer("nobody", 1, "body")
+
+
+def test_the_backlog_counts_and_ages(ledger, clock):
+    assert ledger.backlog().pending == 0
+    assert ledger.backlog().oldest_s == 0.0
+    ledger.commit(alert("a", at=clock.now().timestamp()), event("a"))
+    clock.advance(5)
+    ledger.commit(alert("b", at=clock.now().timestamp()), event("b"))
+    assert ledger.backlog().pending == 2
+    assert ledger.backlog().oldest_s == pytest.approx(5.0)
+    ledger.acknowledged("a", 1, at=1.0)
+    assert ledger.backlog().oldest_s == pytest.approx(0.0)
+
+
+def test_what_was_acknowledged_lately_can_be_asked_for(ledger):
+    for name in "abc":
+        ledger.commit(alert(name), event(name))
+    for at, name in enumerate("abc"):
+        ledger.acknowledged(name, 1, at=100.0 + at)
+    assert keys(ledger.acknowledged_since(101.0)) == [("b", 1), ("c", 1)]
+    ledger.acknowledged("a", 1, at=500.0)
+    assert keys(ledger.acknowledged_since(101.0)) == [("b", 1), ("c", 1)], "the first acknowledgement stands"
+
+
+def test_a_broker_that_forgot_us_is_owed_open_alerts_and_the_newest_deliveries_again(ledger):
+    for name in ("open", "shut", "late"):
+        ledger.commit(alert(name), event(name))
+    ledger.commit(alert("open", 2), event("open", 2))
+    ledger.commit(alert("shut", 2, open_=False), event("shut", 2))
+    ledger.commit(alert("late", 2, open_=False), event("late", 2))
+    for name in ("open", "shut", "late"):
+        ledger.acknowledged(name, 1, at=10.0)
+        ledger.acknowledged(name, 2, at=90.0 if name == "late" else 10.0)
+    ledger.commit(alert("new"), event("new"))
+    assert ledger.owe_again(since=60.0) == 2
+    assert keys(ledger.pending()) == [("open", 2), ("late", 2), ("new", 1)]
+
+
+def test_alerts_are_found_open_or_closed(ledger):
+    ledger.commit(alert("a"), event("a"))
+    ledger.commit(alert("a", 2, open_=False, at=50.0), event("a", 2))
+    assert ledger.find("a").seq == 2
+    assert ledger.find("b") is None
+    assert [one.id for one in ledger.closed_since(50.0)] == ["a"]
+    assert ledger.closed_since(50.1) == []
+
+
+def test_notes_are_kept_replaced_and_forgotten(ledger):
+    assert ledger.recall("mutes") is None
+    ledger.remember("mutes", "one")
+    ledger.remember("mutes", "two")
+    assert ledger.recall("mutes") == "two"
+    ledger.remember("mutes", None)
+    assert ledger.recall("mutes") is None
+
+
+def test_answers_to_commands_are_kept_for_their_time(ledger, clock):
+    assert ledger.seen("r1") is None
+    ledger.answered("r1", "digest", b"answer", keep_s=60)
+    assert ledger.seen("r1") == ("digest", b"answer")
+    clock.advance(61)
+    assert ledger.seen("r1") is None
+
+
+def test_pruning_removes_what_is_old_and_owed_to_nobody(ledger):
+    ledger.commit(alert("done", at=1.0), event("done"))
+    ledger.commit(alert("done", 2, open_=False, at=2.0), event("done", 2))
+    ledger.commit(alert("owed", open_=False, at=2.0), event("owed"))
+    ledger.commit(alert("open", at=2.0), event("open"))
+    ledger.commit(alert("open", 2, at=3.0), event("open", 2))
+    ledger.commit(alert("young", open_=False, at=100.0), event("young"))
+    for name, seq in (("done", 1), ("done", 2), ("open", 1), ("open", 2)):
+        ledger.acknowledged(name, seq, at=5.0)
+    ledger.acknowledged("young", 1, at=100.0)
+    assert ledger.prune(before=50.0) == 4, "an alert with two events, and an old event of the open one"
+    assert [one.id for one in ledger.alerts(open_only=False)] == ["open", "owed", "young"]
+    assert keys(ledger.pending()) == [("owed", 1)]
+    assert ledger.prune(before=50.0) == 0
+
+
+def test_a_closed_ledger_raises_what_the_contract_names(ledger):
+    ledger.close()
+    with pytest.raises(LedgerError):
+        ledger.commit(alert("a"), event("a"))
+    with pytest.raises(LedgerError):
+        ledger.pending()
