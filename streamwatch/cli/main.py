@@ -9,7 +9,7 @@ from rich.console import Console
 
 from streamwatch import __version__
 from streamwatch.cli import check, demo, models, probe, run, schema, test_card, watch
-from streamwatch.domain.errors import StreamwatchError, UserError
+from streamwatch.domain.errors import StreamwatchError, UserError, leaf
 from streamwatch.domain.urls import printable
 
 INTERRUPTED = 130
@@ -51,7 +51,13 @@ def main() -> None:
     """Run the command; turn our own errors into a message and the exit code of their class."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
-        app()
+        try:
+            app()
+        except BaseExceptionGroup as group:
+            ours = leaf(group)
+            if ours is None:
+                raise
+            raise ours from group
     except UserError as error:
         for problem in error.problems:
             errors.print(str(problem))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from streamwatch.config.fields import CONTROL, FINDING, MAX_LINE, TEXT_SCHEMA, Hidden, explained, line, no, one_value
@@ -213,14 +213,21 @@ def _is_port(text: str, *, least: int = 1) -> bool:
     return re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) is not None and least <= int(text) <= _MAX_PORT
 
 
-StreamUrl = Annotated[SafeUrl, Hidden(), PlainValidator(_stream_url), WithJsonSchema(TEXT_SCHEMA)]
-ReadTemplate = Annotated[SafeUrl, Hidden(), PlainValidator(_read_template), WithJsonSchema(TEXT_SCHEMA)]
-ApiUrl = Annotated[SafeUrl, Hidden(), PlainValidator(_api_url), WithJsonSchema(TEXT_SCHEMA)]
+_REDACTED = PlainSerializer(str, return_type=str)
+"""Dumped as it may be shown: no dump of a configuration holds what an address hides."""
+
+StreamUrl = Annotated[SafeUrl, Hidden(), PlainValidator(_stream_url), _REDACTED, WithJsonSchema(TEXT_SCHEMA)]
+ReadTemplate = Annotated[SafeUrl, Hidden(), PlainValidator(_read_template), _REDACTED, WithJsonSchema(TEXT_SCHEMA)]
+ApiUrl = Annotated[SafeUrl, Hidden(), PlainValidator(_api_url), _REDACTED, WithJsonSchema(TEXT_SCHEMA)]
 MqttUrl = Annotated[
-    SafeUrl, Hidden(), PlainValidator(_mqtt_url), WithJsonSchema({"type": "string", "pattern": "^(mqtts?|wss?)://"})
+    SafeUrl,
+    Hidden(),
+    PlainValidator(_mqtt_url),
+    _REDACTED,
+    WithJsonSchema({"type": "string", "pattern": "^(mqtts?|wss?)://"}),
 ]
 WatchUrl = Annotated[str, Hidden(), BeforeValidator(_web_address), WithJsonSchema(TEXT_SCHEMA)]
 WatchTemplate = Annotated[str, Hidden(), BeforeValidator(_watch_template), WithJsonSchema(TEXT_SCHEMA)]
 Prefix = Annotated[str, BeforeValidator(_prefix), WithJsonSchema(TEXT_SCHEMA)]
-Listen = Annotated[Address, PlainValidator(_listen), WithJsonSchema(TEXT_SCHEMA)]
+Listen = Annotated[Address, PlainValidator(_listen), _REDACTED, WithJsonSchema(TEXT_SCHEMA)]
 AllowedHost = Annotated[str, BeforeValidator(_allowed), WithJsonSchema(TEXT_SCHEMA)]

@@ -19,6 +19,10 @@ from streamwatch.domain.decisions import Mode, Severity
 from streamwatch.domain.streams import Audience
 
 RESERVED_ORIGIN = "static"
+_LISTED = 20
+"""So many choices are still worth reading."""
+_COMPARED = 100
+"""With so many a mistyped word is compared: likeness is slow to compute, and a hostile file has many words."""
 
 
 def findings(config: Any) -> Iterator[Finding]:
@@ -55,13 +59,10 @@ def summary(finding: Finding) -> str:
 
 def nearest(word: str, known: list[str]) -> str:
     """The known word that is most like a mistyped one, or all of them where none is and there are few."""
-    close = get_close_matches(word[:100], known, n=1)
+    close = get_close_matches(word[:100], known[:_COMPARED], n=1)
     if close:
         return f"did you mean {close[0]}?"
     return f"one of {', '.join(known)}" if 0 < len(known) <= _LISTED else ""
-
-
-_LISTED = 20
 
 
 def _unique(section: str, key: str, items: Any) -> Iterator[Finding]:
@@ -171,12 +172,13 @@ def _needed(path: Path, why: str, right: str) -> Finding:
 
 def _rules(config: Any) -> Iterator[Finding]:
     yield from _unique("rules", "name", config.rules)
-    known = [detector.name for detector in config.detectors if detector.name is not None]
-    complete = len(known) == len(config.detectors)
+    known = list(dict.fromkeys(detector.name for detector in config.detectors if detector.name is not None))
+    names = frozenset(known)
+    complete = all(detector.name is not None for detector in config.detectors)
     severities: dict[tuple[str, str], tuple[bool, int]] = {}
     for index, rule in enumerate(config.rules):
         path: Path = ("rules", index)
-        if rule.detector is not None and rule.detector not in known and complete:
+        if rule.detector is not None and rule.detector not in names and complete:
             right = nearest(rule.detector, known) or "the name of an entry in detectors"
             given: tuple[Path, ...] = (("detectors",),)
             yield Finding((*path, "detector"), f"{VALUE} is not the name of a detector", right, given=given)

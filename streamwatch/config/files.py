@@ -40,10 +40,14 @@ def read_text(path: Path, *, limit: int) -> str:
 
 def _read(path: Path, limit: int) -> bytes:
     # O_NONBLOCK: opening a pipe returns at once instead of waiting for a writer; regular files do not know it.
-    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Unreadable("not a regular file", "a folder, pipe or device cannot be used here")
-        data = file.read(limit + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > limit:
         raise Unreadable(f"the file is larger than {limit // 1024} KiB", "a smaller file")
     return data

@@ -25,10 +25,11 @@ def partial(values: object, section: type[Section] = Config) -> Any:
 
 def _attribute(section: type[Section], name: str, field: FieldInfo, given: dict[str, object]) -> Any:
     value = given.get(field.alias or name)
-    inner = section_in(field.annotation)
+    annotation: Any = field.annotation
+    inner = section_in(annotation)
     if inner is None:
         return _leaf(section, name, value)
-    if inner == field.annotation:
+    if annotation is inner:
         return partial(value, inner)
     return tuple(partial(item, inner) for item in value) if isinstance(value, list) else ()
 

@@ -114,9 +114,7 @@ class Herald:
             self._health.degrade("mqtt", f"the broker refuses our states: {error}")
 
     async def say_everything(self) -> None:
-        """After a connection began: status, coverage and every state anew. Raises BusUnavailable."""
-        await self._publish(self.birth())
-        self._health.changed = False
+        """After a connection began, which the bus announced: every state and coverage. Raises BusUnavailable."""
         for stream in self._books.streams():
             known = self._books.state(stream)
             if known is not None and known[0].state is not State.ENDED:

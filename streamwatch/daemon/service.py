@@ -35,6 +35,9 @@ PULSE_S = 0.25
 DUTIES_S = 1.0
 """How often the desk's clock-work and the metrics run."""
 
+BROKER_AWAY_S = 3.0
+"""A broker that is away for less is not worth a word: reconnecting takes that long."""
+
 FLUSH_S = 3.0
 """An orderly stop waits so long for the broker to take what is pending; the rest waits in the ledger."""
 
@@ -90,6 +93,7 @@ class DaemonService:
         self._fixed = setup.fixed
         self._gone: list[StreamId] = []
         self._stopping = asyncio.Event()
+        self._heard_broker = parts.clock.monotonic()
 
     def stop(self) -> None:
         """Begin the orderly stop."""
@@ -165,6 +169,7 @@ class DaemonService:
         while True:
             now = await p.bus.wait_connected()
             if now != connection:
+                p.health.mend("mqtt")
                 with suppress(BusUnavailable, BusRefused):
                     await p.herald.say_everything()
                     p.delivery.call()
@@ -206,11 +211,13 @@ class DaemonService:
         p.metrics.coverage.set(p.books.summary(p.clock.monotonic()).ratio_1m)
         for reason, seconds in p.books.uncovered_total.items():
             p.metrics.uncovered[reason.value] = seconds
+        now = p.clock.monotonic()
         connected = p.bus.connected
         p.metrics.connected.set(1 if connected else 0)
         if connected:
+            self._heard_broker = now
             p.health.mend("mqtt")
-        else:
+        elif now - self._heard_broker > BROKER_AWAY_S:
             p.health.degrade("mqtt", "no connection to the broker; alerts wait in the ledger")
 
     def streams(self) -> list[dict[str, Any]]:

@@ -170,3 +170,13 @@ class BusRefused(BusError):
 
 class LedgerError(StreamwatchError):
     """The ledger cannot be written or read."""
+
+
+def leaf(group: BaseExceptionGroup[BaseException]) -> StreamwatchError | None:
+    """The first error of ours inside a group: what a person should read of several tasks that ended together."""
+    for error in group.exceptions:
+        if isinstance(error, StreamwatchError):
+            return error
+        if isinstance(error, BaseExceptionGroup) and (inner := leaf(error)) is not None:
+            return inner
+    return None

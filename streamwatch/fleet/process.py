@@ -18,6 +18,8 @@ from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import LinkError, OutsideError
 from streamwatch.fleet.base import Command
 from streamwatch.fleet.output import Lines
+from streamwatch.link.blackbox import VARIABLE as BLACK_BOX
+from streamwatch.link.blackbox import BlackBoxReader
 from streamwatch.link.messages import FromWatcher, Stop
 from streamwatch.link.transport import Link
 
@@ -54,13 +56,22 @@ class WatcherProcess:
     """A running watcher and our end of its link. Started by `start`; must be ended by `stop`."""
 
     def __init__(
-        self, *, name: str, link: Link[FromWatcher], transport: asyncio.SubprocessTransport, ears: _Ears
+        self,
+        *,
+        name: str,
+        link: Link[FromWatcher],
+        transport: asyncio.SubprocessTransport,
+        ears: _Ears,
+        box: BlackBoxReader,
     ) -> None:
         self.link = link
         self.pid = transport.get_pid()
         self._name = name
         self._transport = transport
         self._ears = ears
+        self._box: BlackBoxReader | None = box
+        self.unfinished: tuple[int, ...] = ()
+        """Epochs of the looks that were in progress when it ended; known after `stop`."""
         try:
             self._handle: int | None = os.pidfd_open(self.pid)
         except OSError:
@@ -84,6 +95,7 @@ class WatcherProcess:
     @classmethod
     async def _start(cls, command: Command, name: str, clock: Clock) -> WatcherProcess:
         ours, theirs = socket.socketpair()
+        box = BlackBoxReader()
         with theirs:
             try:
                 transport, ears = await asyncio.get_running_loop().subprocess_exec(
@@ -92,14 +104,19 @@ class WatcherProcess:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
-                    env=environment(os.environ),
-                    pass_fds=(theirs.fileno(),),
+                    env={**environment(os.environ), BLACK_BOX: str(box.descriptor)},
+                    pass_fds=(theirs.fileno(), box.descriptor),
                     start_new_session=True,
                 )
             except OSError as error:
                 ours.close()
+                box.close()
                 raise OutsideError(f"{name} cannot be started: {error}") from error
-        return cls(name=name, link=await Link.to_watcher(ours), transport=transport, ears=ears)
+        return cls(name=name, link=await Link.to_watcher(ours), transport=transport, ears=ears, box=box)
+
+    def rename(self, name: str) -> None:
+        """Call it something else in the log: a spare that takes a slot."""
+        self._name = self._ears.name = name
 
     @property
     def last_words(self) -> tuple[str, ...]:
@@ -147,6 +164,10 @@ class WatcherProcess:
             self._signal(signal.SIGKILL)
             self.link.abort()
             self._transport.close()
+            if self._box is not None:
+                self.unfinished = self._box.read()
+                self._box.close()
+                self._box = None
             if self._handle is not None:
                 os.close(self._handle)
                 self._handle = None
@@ -171,7 +192,7 @@ class _Ears(asyncio.SubprocessProtocol):
         self.exited = asyncio.Event()
         self.drained = asyncio.Event()
         self.last_words: deque[str] = deque(maxlen=_LAST_WORDS)
-        self._name = name
+        self.name = name
         self._clock = clock
         self._lines = {1: Lines(), 2: Lines()}
         self._transport: asyncio.SubprocessTransport | None = None
@@ -211,7 +232,7 @@ class _Ears(asyncio.SubprocessProtocol):
 
     def _say(self, line: str) -> None:
         self.last_words.append(line)
-        log.info("watcher says", watcher=self._name, text=line)
+        log.info("watcher says", watcher=self.name, text=line)
 
 
 def _resume(pipe: asyncio.ReadTransport) -> None:

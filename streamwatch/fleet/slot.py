@@ -21,7 +21,7 @@ from streamwatch.domain.errors import (
     SandboxError,
     StreamwatchError,
 )
-from streamwatch.fleet.base import Command, FleetLimits, Report
+from streamwatch.fleet.base import FleetLimits, Report
 from streamwatch.fleet.process import WatcherProcess
 from streamwatch.link.messages import (
     MAX_FRAME,
@@ -49,6 +49,10 @@ class SlotOwner(Protocol):
         """What a watcher that starts now is told first."""
         ...
 
+    async def new_watcher(self, name: str) -> WatcherProcess:
+        """A watcher that nobody has configured. Raises OutsideError."""
+        ...
+
     async def slot_ready(self, slot: int, ready: Ready) -> None:
         """A new watcher can be given its streams."""
         ...
@@ -57,22 +61,21 @@ class SlotOwner(Protocol):
         """A report."""
         ...
 
-    async def slot_lost(self, slot: int, reason: str) -> None:
-        """The watcher is gone."""
+    async def slot_lost(self, slot: int, reason: str, unfinished: tuple[int, ...]) -> None:
+        """The watcher is gone, and these are the epochs of the looks that it did not finish."""
         ...
 
 
 class Slot:
     """Keeps one watcher running: starts it, configures it, listens, guards, and starts the next when it is lost."""
 
-    def __init__(self, index: int, *, command: Command, owner: SlotOwner, limits: FleetLimits, clock: Clock) -> None:
+    def __init__(self, index: int, *, owner: SlotOwner, limits: FleetLimits, clock: Clock) -> None:
         self.index = index
         self.restarts: Counter[str] = Counter()
         self.sandbox: tuple[Layer, ...] = ()
         self.troubled = False
         """Lost, and lost before: new streams rather go elsewhere."""
         self._name = f"watcher-{index}"
-        self._command = command
         self._owner = owner
         self._limits = limits
         self._clock = clock
@@ -84,6 +87,7 @@ class Slot:
         self._answer: asyncio.Future[Failed | None] | None = None
         self._heard = False
         self._handling = False
+        self._unfinished: tuple[int, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -137,7 +141,7 @@ class Slot:
             failures += 1
             self.troubled = failures > 1
             log.warning("watcher lost", watcher=self._name, reason=reason, restart_in_s=delay)
-            await self._owner.slot_lost(self.index, reason)
+            await self._owner.slot_lost(self.index, reason, self._unfinished)
             if delay:
                 await self._clock.sleep(delay)
 
@@ -147,15 +151,17 @@ class Slot:
     async def _life(self) -> str:
         """From start to end of one watcher; returns why it ended."""
         try:
-            process = await WatcherProcess.start(self._command, name=self._name, clock=self._clock)
+            process = await self._owner.new_watcher(self._name)
         except OutsideError as error:
             if not self._ever_ready:
                 raise
             log.error("watcher cannot be started", watcher=self._name, why=str(error))
             return "start"
         self._process = process
+        self._unfinished = ()
         reason: str | None = None
         try:
+            self._told = None
             log.info("watcher started", watcher=self._name, pid=process.pid)
             reason = await self._first(self._talk(process), self._guard(process))
             if not self._ever_ready and self.restarts.total() + 1 >= self._limits.attempts:
@@ -164,6 +170,7 @@ class Slot:
         finally:
             ending = await process.stop(ask_s=0 if reason else 2.0)
             log.info("watcher ended", watcher=self._name, pid=process.pid, how=ending)
+            self._unfinished = process.unfinished
             self._process = None
             self._beat = None
             if self._answer is not None and not self._answer.done():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import structlog
 
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.decisions import Standing
 from streamwatch.domain.errors import ModelError, Problem, StreamwatchError
 from streamwatch.domain.streams import StreamId, StreamSpec
-from streamwatch.domain.urls import SafeUrl
+from streamwatch.domain.urls import SafeUrl, printable
 from streamwatch.fleet.assignments import Assignment, standing_states, wire_name
 from streamwatch.fleet.base import (
     Assigner,
@@ -20,7 +22,10 @@ from streamwatch.fleet.base import (
     SlotStatistics,
     StandingOf,
 )
+from streamwatch.fleet.process import WatcherProcess
+from streamwatch.fleet.quarantine import Quarantine, is_grave
 from streamwatch.fleet.slot import Slot
+from streamwatch.fleet.spare import Spare
 from streamwatch.link.messages import (
     Configure,
     Demand,
@@ -32,6 +37,16 @@ from streamwatch.link.messages import (
     Sampled,
     StreamLevel,
 )
+
+log = structlog.get_logger(__name__)
+
+OnQuarantine = Callable[[StreamId, float | None], None]
+"""Hears that a stream is left alone until this monotonic time, or, with None, that it is watched again.
+
+The first is said again whenever the stream would have been given to a watcher: after `on_ready`, and by `watch`.
+"""
+
+_FREE_S = 1.0
 
 
 class Fleet:
@@ -48,7 +63,17 @@ class Fleet:
         assigner: Assigner,
         clock: Clock,
         limits: FleetLimits | None = None,
+        spare: bool = False,
+        quarantine: Quarantine | None = None,
+        on_quarantine: OnQuarantine | None = None,
     ) -> None:
+        """`spare` keeps one warm watcher in reserve, about 120 MB; `on_quarantine` hears of streams left alone."""
+        self._command = command
+        self._clock = clock
+        self._spare = Spare(command=command, clock=clock) if spare else None
+        self._quarantine = quarantine or Quarantine()
+        self._on_quarantine = on_quarantine
+        self._given: tuple[dict[int, StreamId], ...] = tuple({} for _ in range(slots))
         self._configure = configure
         self._handler = handler
         self._standing_of = standing_of
@@ -60,8 +85,7 @@ class Fleet:
         self._first_ready = asyncio.Event()
         self._reconfiguring = asyncio.Lock()
         self._slots = tuple(
-            Slot(index, command=command, owner=self, limits=limits or FleetLimits(), clock=clock)
-            for index in range(slots)
+            Slot(index, owner=self, limits=limits or FleetLimits(), clock=clock) for index in range(slots)
         )
 
     # --- life ---
@@ -77,6 +101,9 @@ class Fleet:
             async with asyncio.TaskGroup() as group:
                 for slot in self._slots:
                     group.create_task(slot.run(), name=f"fleet-slot-{slot.index}")
+                group.create_task(self._free(), name="fleet-quarantine")
+                if self._spare is not None:
+                    group.create_task(self._spare.run(), name="fleet-spare")
         except BaseExceptionGroup as errors:
             ours = errors.subgroup(StreamwatchError)
             if ours is not None:
@@ -104,6 +131,11 @@ class Fleet:
             for slot in self._slots
         )
 
+    @property
+    def spare_pid(self) -> int | None:
+        """The process in reserve, if there is one now."""
+        return self._spare.pid if self._spare is not None else None
+
     # --- streams ---
 
     def watch(self, spec: StreamSpec, standing: Sequence[Standing] | None = None) -> int:
@@ -122,7 +154,12 @@ class Fleet:
         self._epoch = epoch
         self._assignments[spec.id] = Assignment(spec=spec, slot=index, epoch=epoch, wire=wire)
         self._by_wire[wire] = spec.id
-        self._slots[index].post(message)
+        until = self._quarantine.until(spec.id)
+        if until is not None:
+            self._say_quarantined(spec.id, until)
+        elif self._slots[index].ready:
+            self._given[index][epoch] = spec.id
+            self._slots[index].post(message)
         return index
 
     def release(self, stream: StreamId) -> None:
@@ -171,13 +208,24 @@ class Fleet:
         """What a watcher that starts now is told first."""
         return self._configure
 
+    async def new_watcher(self, name: str) -> WatcherProcess:
+        """The spare if there is one, else a fresh start."""
+        process = await self._spare.take() if self._spare is not None else None
+        if process is None:
+            return await WatcherProcess.start(self._command, name=name, clock=self._clock)
+        process.rename(name)
+        return process
+
     async def slot_ready(self, slot: int, ready: Ready) -> None:
         """Give a new watcher the streams of its slot, in new epochs."""
+        self._given[slot].clear()
         await self._handler.on_ready(slot, ready)
         for stream in self._assigner.held_by(slot):
             self.watch(self._assignments[stream].spec)
         if all(one.ready for one in self._slots):
             self._first_ready.set()
+            if self._spare is not None:
+                self._spare.want()
 
     async def slot_said(self, slot: int, message: Report) -> None:
         """Pass a report on, if it is about a stream in the present hands of this slot."""
@@ -191,9 +239,31 @@ class Fleet:
                 message = message.model_copy(update={"stream": stream})
         await self._handler.on_message(slot, message)
 
-    async def slot_lost(self, slot: int, reason: str) -> None:
-        """Its streams stay with the slot and are given to the next watcher."""
+    async def slot_lost(self, slot: int, reason: str, unfinished: tuple[int, ...]) -> None:
+        """Its streams stay with the slot and are given to the next watcher, but for those that seem to break it."""
+        suspects = {self._given[slot][epoch] for epoch in unfinished if epoch in self._given[slot]}
+        self._given[slot].clear()
         await self._handler.on_lost(slot, reason)
+        suspects.intersection_update(self._assignments)
+        for stream, until in self._quarantine.blame(
+            suspects, grave=is_grave(reason), now=self._clock.monotonic()
+        ).items():
+            log.warning("stream quarantined", stream=printable(stream), reason=reason)
+            self._say_quarantined(stream, until)
+
+    def _say_quarantined(self, stream: StreamId, until: float | None) -> None:
+        if self._on_quarantine is not None:
+            self._on_quarantine(stream, until)
+
+    async def _free(self) -> None:
+        """Have streams watched again when their quarantine is over."""
+        while True:
+            await self._clock.sleep(_FREE_S)
+            for stream in self._quarantine.freed(self._clock.monotonic()):
+                if (assignment := self._assignments.get(stream)) is not None:
+                    log.info("stream tried again", stream=printable(stream))
+                    self._say_quarantined(stream, None)
+                    self.watch(assignment.spec)
 
 
 def _first_leaf(errors: BaseExceptionGroup[StreamwatchError]) -> BaseException:

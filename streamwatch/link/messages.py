@@ -18,9 +18,15 @@ MAX_FRAME = 256 * 1024
 MAX_REPORT = 16 * 1024
 """Bytes of one message from a watcher."""
 
+MAX_SCORES = 100
+"""Labels of one detector in one report."""
+
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, Field(max_length=300)]
-StreamName = Annotated[str, Field(min_length=1, max_length=16_384)]
+StreamMAX_SCORES = 100
+"""Labels of one detector in one report."""
+
+Name = Annotated[str, Field(min_length=1, max_length=16_384)]
 Session = Annotated[str, Field(max_length=32)]
 Score = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
@@ -225,7 +231,7 @@ class ScoreLine(Message):
     """One detector's scores of one frame."""
 
     detector: Name
-    values: Annotated[tuple[tuple[Name, Score], ...], Field(max_length=100)]
+    values: Annotated[tuple[tuple[Name, Score], ...], Field(max_length=MAX_SCORES)]
     infer_s: Seconds
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from streamwatch.detectors.base import Detector
-from streamwatch.domain.errors import CodecUnsupported, DecodeFailed
+from streamwatch.domain.errors import CodecUnsupported, DecodeFailed, ScoreFailed
 from streamwatch.domain.media import MediaTime, Packet, Scores
 from streamwatch.sources.base import Decoder, Picture
 
@@ -80,10 +80,17 @@ def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector
     width, height = picture.size
     scores: list[Scores] = []
     spent: list[float] = []
+    failures: list[str] = []
     for detector in detectors:
         started = time.thread_time()
-        scores.append(detector.score(picture.rgb(detector.info.width, detector.info.height)))
-        spent.append(time.thread_time() - started)
+        try:
+            scores.append(detector.score(picture.rgb(detector.info.width, detector.info.height)))
+        except ScoreFailed as error:  # one detector that fails must not blind the others
+            failures.append(f"{detector.info.name}: {error}")
+        else:
+            spent.append(time.thread_time() - started)
+    if failures and not scores:
+        return Seen(Outcome.FAILED, detail="; ".join(failures), decode_s=decode_s)
     return Seen(
         Outcome.SCORED,
         packet=packet,
@@ -94,6 +101,7 @@ def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector
         height=height,
         corrupt=picture.corrupt,
         decode_s=decode_s,
+        detail="; ".join(failures),
     )
 
 

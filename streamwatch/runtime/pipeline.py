@@ -94,6 +94,7 @@ class StreamPipeline:
         self._trouble: tuple[Reason, str] | None = None
         self._unsupported: tuple[str, str] | None = None
         self._missed = 0
+        self._score_trouble = ""
         self._decode_s = 0.0
         self._stretch: Stretch | None = None
 
@@ -256,6 +257,9 @@ class StreamPipeline:
             if packet.key and self._stretch is None:
                 self._empty_keys += 1
             return None
+        if seen.detail and seen.detail != self._score_trouble:
+            log.error("a detector cannot score this stream", stream=self.spec.name, why=seen.detail)
+        self._score_trouble = seen.detail
         self._unsupported = None
         self._size = (seen.width, seen.height)
         scored = seen.packet

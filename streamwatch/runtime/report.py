@@ -10,7 +10,7 @@ from streamwatch.domain.decisions import Decision, Hit, Level
 from streamwatch.domain.media import Sample
 from streamwatch.domain.streams import Reason, StreamId
 from streamwatch.domain.urls import printable
-from streamwatch.link.messages import HitSeen, RuleLevel, Sampled, ScoreLine, StreamLevel
+from streamwatch.link.messages import MAX_SCORES, HitSeen, RuleLevel, Sampled, ScoreLine, StreamLevel
 
 REPEAT_S = 5.0
 """A level is repeated this often: a message lost with a process or a full queue heals by itself."""
@@ -67,7 +67,7 @@ class Reporter:
         """Report one scored frame."""
         frame = sample.frame
         lines = tuple(
-            ScoreLine(detector=scores.detector, values=scores.values, infer_s=spent)
+            ScoreLine(detector=scores.detector, values=_highest(scores.values), infer_s=spent)
             for scores, spent in zip(sample.scores, infer_s, strict=True)
         )
         self._emit(
@@ -132,6 +132,13 @@ class Reporter:
                 gap_aim_s=report.gap_aim_s,
             ),
         )
+
+
+def _highest(values: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:
+    """As many scores as a message may carry; policies judged all of them."""
+    if len(values) <= MAX_SCORES:
+        return values
+    return tuple(sorted(values, key=lambda value: value[1], reverse=True)[:MAX_SCORES])
 
 
 def _hit(hit: Hit) -> HitSeen:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _RESTORABLE = frozenset({"h264", "hevc"})
 """Codecs whose decoder takes its parameter sets anew with every key packet; others get a fresh context for each."""
+_DECODERS = {"av1": "libdav1d"}
+"""Where FFmpeg's first choice is a decoder that needs hardware."""
 _NEW_EXTRADATA = packet_sidedata_type_from_literal("new_extradata")
 _PADDING = 64
 """Zero bytes that FFmpeg's bit readers may touch beyond the end (AV_INPUT_BUFFER_PADDING_SIZE)."""
@@ -89,7 +91,7 @@ class PyavDecoder:
         self._config = config
         self._max_pixels = max_pixels
         try:
-            self._codec = Codec(config.codec, "r")
+            self._codec = Codec(_DECODERS.get(config.codec, config.codec), "r")
         except ValueError as e:
             raise CodecUnsupported(f"no decoder for {config.codec}") from e
         if self._codec.type != "video":
@@ -184,7 +186,7 @@ class PyavDecoder:
             raise DecodeFailed(f"{width} x {height} pictures are larger than limits.max_pixels ({self._max_pixels})")
 
     def _failed(self, error: BaseException) -> DecodeFailed | CodecUnsupported:
-        if isinstance(error, av.error.PatchWelcomeError):
+        if isinstance(error, av.error.PatchWelcomeError | av.error.NotImplementedError):
             return CodecUnsupported(f"a kind of {self._config.codec} that FFmpeg does not know")
         return DecodeFailed(f"no picture in these bytes ({type(error).__name__})")
 

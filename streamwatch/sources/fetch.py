@@ -150,7 +150,7 @@ class Fetcher:
             response, location = self._once(url, target, deadline, limit, span)
             if location is None:
                 return response
-            url = SafeUrl(urljoin(url.reveal(), location))
+            url = _redirected(url, location)
         raise Refused(f"more than {MAX_REDIRECTS} redirects", grace_s=float("inf"))
 
     def _once(
@@ -233,7 +233,7 @@ class Fetcher:
         parts = urlsplit(url.reveal())
         path = quote(parts.path or "/", safe=_PATH_SAFE)
         query = f"?{quote(parts.query, safe=_PATH_SAFE)}" if parts.query else ""
-        host = parts.netloc.rpartition("@")[2].encode("idna" if not parts.netloc.isascii() else "ascii").decode()
+        host = parts.netloc.rpartition("@")[2]
         lines = [
             f"GET {path}{query} HTTP/1.1",
             f"Host: {host}",
@@ -246,6 +246,13 @@ class Fetcher:
         if parts.username is not None:
             lines.append(f"Authorization: Basic {_basic(parts.username, parts.password or '')}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def _redirected(url: SafeUrl, location: str) -> SafeUrl:
+    try:
+        return SafeUrl(urljoin(url.reveal(), location))
+    except ValueError as e:
+        raise PolicyRefused("a redirect to an address that cannot be read is not followed") from e
 
 
 def _basic(user: str, password: str) -> str:

@@ -66,7 +66,9 @@ def segments(container: str) -> Opening:
 
 def file() -> Opening:
     """How to open a regular file that is already an open Python file."""
-    return Opening(None, {"protocol_whitelist": "none", "format_whitelist": FILE_FORMATS})
+    # Probed no further than needed: what lies behind a change of format would else be taken for the beginning.
+    probing = {"probesize": "5000000", "analyzeduration": "500000", "fpsprobesize": "0"}
+    return Opening(None, {"protocol_whitelist": "none", "format_whitelist": FILE_FORMATS, **probing})
 
 
 def open_file(url: SafeUrl) -> IO[bytes]:

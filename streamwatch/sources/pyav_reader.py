@@ -129,7 +129,7 @@ class PyavReader:
                 self._read_hls(sink)
             else:
                 self._read_network(sink, scheme)
-        except (*FROM_AV, StreamError) as e:
+        except (FROM_AV, StreamError) as e:
             if self._stop.is_set():
                 raise Cancelled from e
             error = translate(e, self._progress())
@@ -195,7 +195,9 @@ class PyavReader:
         part.check()
 
     def _open(self, source: Any, opening: inputs.Opening) -> InputContainer:
-        opened: InputContainer = av.open(source, "r", format=opening.format, options=opening.options)
+        opened: InputContainer = av.open(
+            source, "r", format=opening.format, options=opening.options, metadata_errors="ignore"
+        )
         return opened
 
     def _pace(self) -> Pace:

@@ -19,8 +19,9 @@ from streamwatch.domain.errors import (
 )
 from streamwatch.sources.fetch import CLOSED_PORT_GRACE_S
 
-FROM_AV = (av.error.FFmpegError, OSError, ValueError, EOFError)
-"""What PyAV raises from open and demux; its own classes also derive from the builtins named here."""
+FROM_AV = av.error.FFmpegError
+"""What PyAV raises from open and demux. Its classes also derive from builtins (OSError, ValueError), which must not be
+caught in their place: a sink's own error would then pass for the stream's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def _after_media(error: StreamError, progress: Progress) -> StreamError:
 
 
 def _broken(name: str, progress: Progress) -> StreamError:
-    if progress.timed_out:
+    if progress.timed_out and not _fetched(progress):
         return Stalled(f"nothing came for {progress.silence_s:.0f} s")
     return Dropped(f"the connection broke ({name})")
 
@@ -82,12 +83,17 @@ def _broken(name: str, progress: Progress) -> StreamError:
 def _unopened(error: BaseException, name: str, progress: Progress) -> StreamError:
     if isinstance(error, TimeoutError):
         return Stalled("the server accepts connections and says nothing")
-    if isinstance(error, av.error.InvalidDataError):
-        return CodecUnsupported("the bytes are no stream that FFmpeg knows")
-    if progress.timed_out:
+    if progress.timed_out and not _fetched(progress):
         # RTMP reads EIO where the handshake was answered and no media followed.
         return NotPublished("the server accepts us and sends nothing") if _rtmp(progress) else Stalled("nothing came")
+    if isinstance(error, av.error.InvalidDataError) or _fetched(progress):
+        return CodecUnsupported("the bytes are no stream that FFmpeg knows")
     return Refused(f"the server closed the connection at once ({name})")
+
+
+def _fetched(progress: Progress) -> bool:
+    """FFmpeg saw no network: the bytes were read for it, and what the network did was said there."""
+    return progress.scheme in ("http", "https", "file")
 
 
 def _rtmp(progress: Progress) -> bool:

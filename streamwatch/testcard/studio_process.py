@@ -116,3 +116,7 @@ def _tell(what: dict[str, object], *, as_json: bool) -> None:
         text = f"{what['type']}: {what.get('error') or what['order']}"
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

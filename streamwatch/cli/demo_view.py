@@ -1,0 +1,89 @@
+"""How the demo looks on a terminal: streams and their gaps, alerts, and where to find everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from streamwatch.app.demo import GAP, Scene
+
+_STYLES = {"covered": "bold green", "uncovered": "bold red", "connecting": "yellow", "ended": "dim"}
+_EVENTS = {"opened": "bold red", "updated": "red", "closed": "green", "reminder": "yellow"}
+_BAR = 20
+
+
+def draw(scene: Scene) -> RenderableType:
+    """The whole picture."""
+    return Group(
+        Panel(_streams(scene), title=f"streams, promised gap {GAP}", title_align="left"),
+        Panel(_alerts(scene), title="alerts, as a subscriber receives them", title_align="left"),
+        Panel(_foot(scene), title="where", title_align="left"),
+    )
+
+
+def alert_line(document: dict[str, Any]) -> str:
+    """One alert event in words."""
+    why = f" ({document['close_reason']})" if document.get("close_reason") else ""
+    latency = f", {document['latency_ms']} ms after the frame arrived" if document.get("latency_ms") else ""
+    return (
+        f"ALERT {document['event']}{why}: stream {document['stream']['id']}, rule {document['rule']}, "
+        f"severity {document['severity']}, score {document['score']:.2f}{latency}"
+    )
+
+
+def _streams(scene: Scene) -> RenderableType:
+    if not scene.streams:
+        return Text("starting …", style="dim")
+    table = Table(box=None, pad_edge=False, expand=True)
+    for column in ("stream", "state", "last gap", "since the last look", "address"):
+        table.add_column(column, no_wrap=True)
+    for stream in scene.streams:
+        state = stream["state"] + (f": {stream['reason']}" if stream["reason"] else "")
+        gap = "" if stream["gap_s"] is None else f"{stream['gap_s']:.1f} s"
+        table.add_row(
+            stream["stream"],
+            Text(state, style=_STYLES.get(stream["state"], "")),
+            gap,
+            _age(stream["last_sample_s"], stream["max_gap_s"]),
+            Text(stream["url"], style="dim"),
+        )
+    return table
+
+
+def _age(age_s: float | None, promise_s: float) -> Text:
+    """A bar that fills while nobody looks, and is empty again after each look."""
+    if age_s is None:
+        return Text("")
+    filled = min(round(age_s / promise_s * _BAR), _BAR)
+    style = "green" if age_s <= promise_s else "red"
+    return Text.assemble(("━" * filled, style), ("─" * (_BAR - filled), "dim"), f" {age_s:4.1f} s")
+
+
+def _alerts(scene: Scene) -> RenderableType:
+    if not scene.alerts:
+        return Text("none yet: the streams show the test card from time to time", style="dim")
+    lines = Text()
+    for document in scene.alerts:
+        lines.append(f"{document['last_seen']['at'][11:19]}  ", style="dim")
+        lines.append(alert_line(document) + "\n", style=_EVENTS.get(document["event"], ""))
+    lines.right_crop(1)
+    return lines
+
+
+def _foot(scene: Scene) -> RenderableType:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for name, address in scene.addresses.items():
+        table.add_row(name, address)
+    if scene.coverage:
+        covered, live = scene.coverage["streams_covered"], scene.coverage["streams_live"]
+        table.add_row("coverage", f"{covered} of {live} live streams, {scene.coverage['coverage_1m']:.0%} of a minute")
+    if scene.status:
+        table.add_row("daemon", scene.status["state"] + "".join(f"; {reason}" for reason in scene.status["reasons"]))
+    table.add_row("", Text("Ctrl-C ends everything; nothing was stored but alert texts, in a folder that goes with it"))
+    return table
