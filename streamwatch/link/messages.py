@@ -23,10 +23,7 @@ MAX_SCORES = 100
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, Field(max_length=300)]
-StreamMAX_SCORES = 100
-"""Labels of one detector in one report."""
-
-Name = Annotated[str, Field(min_length=1, max_length=16_384)]
+StreamName = Annotated[str, Field(min_length=1, max_length=16_384)]
 Session = Annotated[str, Field(max_length=32)]
 Score = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]

@@ -136,7 +136,8 @@ class PyavReader:
             if error is e:
                 raise
             raise error from e
-        if not self._media and not self._stop.is_set():
+        # An end before any media is a refusal, unless a playlist says in so many words that it is over.
+        if not self._media and scheme not in ("http", "https") and not self._stop.is_set():
             raise ended_early(self._progress())
 
     def _progress(self) -> Progress:
