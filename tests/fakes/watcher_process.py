@@ -1,7 +1,8 @@
 """A watcher without streams: a real process that speaks the link and does on demand what watchers must not.
 
 Started as `python watcher_process.py --link-fd N`. What it does wrong is told by what it is asked to do:
-an address `test:crash`, `test:exit`, `test:hang`, `test:silence`, `test:garbage` or `test:flood`; a `max_pixels` of
+an address `test:crash`, `test:exit`, `test:hang`, `test:silence`, `test:garbage` or `test:flood`
+(`test:look-…`: while it looks at that stream); a `max_pixels` of
 `REFUSE_DETECTORS`, `REFUSE_SANDBOX`, `END`, `NEVER_READY`; `--deaf` ignores `Stop` and SIGTERM.
 """
 
@@ -13,11 +14,12 @@ import json
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 
 from streamwatch.domain.decisions import Level
 from streamwatch.domain.errors import LinkError
+from streamwatch.link.blackbox import BlackBox
 from streamwatch.link.messages import (
     Assign,
     Beat,
@@ -57,6 +59,7 @@ class FakeWatcher:
         self._busy_s = 0.0
         self._silent = False
         self._epochs: dict[str, int] = {}
+        self._looks = ExitStack()
 
     async def run(self) -> None:
         beating = asyncio.create_task(self._beat(), name="beat")
@@ -121,7 +124,7 @@ class FakeWatcher:
             label = LoadedDetector(name="pixels", version=str(wrong), sha256="", labels=())
             self._link.post(Ready(pid=os.getpid(), sandbox=(Layer(name="fake", in_force=True),), detectors=(label,)))
 
-    def _misbehave(self, message: Assign) -> None:
+    def _misbehave(self, message: Assign) -> None:  # noqa: C901 - one case a misdeed
         match message.url:
             case "test:crash":
                 os.kill(os.getpid(), signal.SIGSEGV)
@@ -141,6 +144,12 @@ class FakeWatcher:
                 self._link.post(
                     StreamLevel(epoch=1, stream="of-another", session="", live=True, ended=False, reason=None)
                 )
+            case "test:look-crash" | "test:look-exit":
+                with BOX.looking(message.epoch):
+                    self._misbehave(message.model_copy(update={"url": message.url.replace("look-", "")}))
+            case "test:look-hang":
+                self._busy_s = 100.0
+                self._looks.enter_context(BOX.looking(message.epoch))
             case _:
                 pass
 
@@ -191,6 +200,7 @@ if __name__ == "__main__":
     parser.add_argument("--import", dest="imports", default="")
     arguments = parser.parse_args()
     LINK_FD = arguments.link_fd
+    BOX = BlackBox.inherited()
     enter(arguments.sandbox, keep_fds=(LINK_FD,))
     if arguments.deaf:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -15,6 +15,7 @@ from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.fleet.assigner import LeastLoaded
 from streamwatch.fleet.base import Command, FleetLimits, Report
+from streamwatch.fleet.quarantine import Quarantine
 from streamwatch.fleet.supervisor import Fleet
 from streamwatch.link.messages import Configure, Ready
 
@@ -42,6 +43,7 @@ class Notes:
         self.heard: list[tuple[int, Any]] = []
         self.standing: dict[str, tuple[Standing, ...]] = {}
         self.asked: list[str] = []
+        self.quarantined: list[tuple[str, bool]] = []
         self._news = asyncio.Condition()
 
     async def on_ready(self, slot: int, ready: Ready) -> None:
@@ -52,6 +54,11 @@ class Notes:
 
     async def on_lost(self, slot: int, reason: str) -> None:
         await self._note(slot, reason)
+
+    def on_quarantine(self, stream: StreamId, until: float | None) -> None:
+        """Said again after each restart: only changes are kept."""
+        if not self.quarantined or self.quarantined[-1] != (stream, until is not None):
+            self.quarantined.append((stream, until is not None))
 
     def standing_of(self, stream: StreamId) -> tuple[Standing, ...]:
         self.asked.append(stream)
@@ -86,6 +93,8 @@ async def running(
     limits: FleetLimits = QUICK,
     first: Sequence[StreamSpec] = (),
     settings: Configure | None = None,
+    spare: bool = False,
+    quarantine: Quarantine | None = None,
 ) -> AsyncIterator[tuple[Fleet, Notes]]:
     """A fleet that is ready; stopped at the end."""
     notes = Notes()
@@ -98,6 +107,9 @@ async def running(
         assigner=LeastLoaded(slots),
         clock=clock or SystemClock(),
         limits=limits,
+        spare=spare,
+        quarantine=quarantine,
+        on_quarantine=notes.on_quarantine,
     )
     for one in first:
         fleet.watch(one)

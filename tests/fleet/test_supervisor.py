@@ -117,7 +117,7 @@ async def test_reports_of_another_epoch_or_another_slots_stream_are_dropped_and_
         fleet,
         notes,
     ):
-        await notes.until(lambda: fleet.slots()[1].stale >= 3)
+        await notes.until(lambda: fleet.slots()[1].stale >= 3 and notes.of(StreamLevel, "of-another"))
         assert notes.of(StreamLevel, "d") == []
         assert {slot for slot, m in notes.heard if isinstance(m, StreamLevel) and m.stream == "of-another"} == {0}
 
