@@ -67,6 +67,7 @@ class _Watching:
         self._clock = clock
         self.over = asyncio.Event()
         self.was_live = False
+        self._now = clock.monotonic()
 
     async def on_ready(self, slot: int, ready: Ready) -> None:
         """Nothing to do: the fleet assigns the stream."""
@@ -80,12 +81,15 @@ class _Watching:
     async def on_message(self, slot: int, message: Report) -> None:
         """Tell what was seen; let the desk turn levels into alerts."""
         del slot
-        now = self._clock.monotonic()
+        now = self._now = self._clock.monotonic()
         match message:
             case Sampled():
+                if self._spec.fast:  # the file's own time, which runs ahead of ours
+                    now = self._now = message.arrival
                 self._tell(message)
                 if not message.corrupt:
                     self._books.sampled(self._spec.id, arrival=message.arrival, gap_s=message.gap_s, now=now)
+                self.judge()
             case StreamLevel():
                 self._level(message, now)
             case RuleLevel():
@@ -95,7 +99,7 @@ class _Watching:
 
     def judge(self) -> None:
         """Tell a change of state, if there is one."""
-        for _, state, detail in self._books.judge(self._clock.monotonic()):
+        for _, state, detail in self._books.judge(self._now if self._spec.fast else self._clock.monotonic()):
             self._tell(Change(state, detail))
 
     def _level(self, message: StreamLevel, now: float) -> None:

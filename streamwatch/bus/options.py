@@ -51,11 +51,23 @@ class BrokerOptions:
             return None
         try:
             context = ssl.create_default_context(cafile=self.ca)
+            context.sslsocket_class = _TidySocket
             if self.cert is not None:
                 context.load_cert_chain(self.cert, self.key)
         except (OSError, ssl.SSLError) as error:
             raise OutsideError(f"TLS files of the broker cannot be used: {error}") from error
         return context
+
+
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when its handshake fails: paho leaves it to the garbage collector, once for every attempt."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of the base class
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 class Herald(Protocol):

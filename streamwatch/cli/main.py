@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -13,6 +14,8 @@ from streamwatch.domain.errors import StreamwatchError, UserError, leaf
 from streamwatch.domain.urls import printable
 
 INTERRUPTED = 130
+NO_READER = 141
+"""As the shell counts a SIGPIPE."""
 
 app = typer.Typer(
     name="streamwatch",
@@ -54,6 +57,8 @@ def main() -> None:
         try:
             app()
         except BaseExceptionGroup as group:
+            if group.subgroup(BrokenPipeError) is not None:
+                raise BrokenPipeError from group
             ours = leaf(group)
             if ours is None:
                 raise
@@ -65,5 +70,8 @@ def main() -> None:
     except StreamwatchError as error:
         errors.print(f"streamwatch: {printable(str(error), 2000)}")
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read our output has enough; Python would complain once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NO_READER)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

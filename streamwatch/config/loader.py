@@ -93,6 +93,8 @@ def _validate(values: object, broken: set[findings.Path]) -> tuple[Config | None
     typed = [found for found in errors if found["loc"]]
     fresh = (found for found in typed if not _within(tuple(found["loc"]), broken))
     late = [explain.finding(found) for found in islice(fresh, MAX_PROBLEMS + 1)]
+    if len(broken) + len(late) > MAX_PROBLEMS:
+        return None, late  # more than will be told already; judging the rest of such a file could take long
     wrong = broken | {tuple(found["loc"]) for found in typed}
     fitting = (finding for finding in checks.findings(partial(values)) if not _reported(finding, wrong))
     late += islice(fitting, MAX_PROBLEMS + 1)

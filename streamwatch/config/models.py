@@ -266,7 +266,7 @@ class Config(Section):
 
     node: Name = Field(description="Name of this daemon; in every topic.")
     mqtt: Mqtt = Field(description="The broker.")
-    streams: tuple[Stream, ...] = Field((), max_length=100_000, description="Streams known by their address.")
+    streams: tuple[Stream, ...] = Field((), max_length=20_000, description="Streams known by their address.")
     origins: tuple[Origin, ...] = Field((), max_length=100, description="Servers that tell which streams are live.")
     sampling: Sampling = Field(default_factory=Sampling, description="When to look.")
     detectors: tuple[Detector, ...] = Field((), max_length=64, description="What scores the pictures.")

@@ -12,6 +12,9 @@ from pydantic.fields import FieldInfo
 from streamwatch.config.explain import section_in
 from streamwatch.config.models import Config, Section, State
 
+_MAX_ITEMS = 20_000
+"""What the longest list of a configuration may hold; a longer one is wrong anyway."""
+
 
 def partial(values: object, section: type[Section] = Config) -> Any:
     """An object with the attributes of `section`; None where a value is missing or wrong."""
@@ -31,7 +34,7 @@ def _attribute(section: type[Section], name: str, field: FieldInfo, given: dict[
         return _leaf(section, name, value)
     if annotation is inner:
         return partial(value, inner)
-    return tuple(partial(item, inner) for item in value) if isinstance(value, list) else ()
+    return tuple(partial(item, inner) for item in value[:_MAX_ITEMS]) if isinstance(value, list) else ()
 
 
 def _leaf(section: type[Section], name: str, value: object) -> Any:

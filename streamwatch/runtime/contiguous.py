@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from streamwatch.domain.media import Packet
@@ -11,12 +12,16 @@ from streamwatch.sources.base import Decoder
 FEED_S = 1.0
 """Packets go to the decoder at least this often, so that little waits."""
 
+HELD_BACK = 64
+"""A decoder gives pictures out some packets late: 16 at most in H.264, and feeds hold a second."""
+
 
 class Stretch:
     """Begins at a key picture. A break (missed packets, another mode, a new timeline) is a new stretch."""
 
     def __init__(self, packets: Iterable[Packet]) -> None:
         self._unfed = list(packets)
+        self._recent: deque[Packet] = deque(maxlen=HELD_BACK)
         self._fed_at = 0.0
         self._decoder: Decoder | None = None
 
@@ -32,9 +37,14 @@ class Stretch:
     def take(self, now: float) -> tuple[Packet, ...]:
         """Take what waits, for the decoder."""
         packets = tuple(self._unfed)
+        self._recent.extend(packets)
         self._unfed.clear()
         self._fed_at = now
         return packets
+
+    def recent(self) -> tuple[Packet, ...]:
+        """The packets whose pictures the decoder may give out now, oldest first."""
+        return tuple(self._recent)
 
     def decoder(self, cache: DecoderCache, first: Packet) -> Decoder:
         """The stretch's decoder, made at its first packet. In a worker's thread; one look of a stream at a time."""

@@ -59,8 +59,18 @@ def at_key(decoder: GetDecoder, packet: Packet, detectors: Sequence[Detector]) -
     return _score(picture, packet, detectors, time.thread_time() - started)
 
 
-def contiguous(decoder: GetDecoder, packets: Sequence[Packet], detectors: Sequence[Detector], *, score: bool) -> Seen:
-    """Decode packets that follow what this decoder saw before; score the newest picture if asked to."""
+def contiguous(
+    decoder: GetDecoder,
+    packets: Sequence[Packet],
+    detectors: Sequence[Detector],
+    *,
+    recent: Sequence[Packet],
+    score: bool,
+) -> Seen:
+    """Decode packets that follow what this decoder saw before; score the newest picture if asked to.
+
+    `recent`: these packets and those before them whose pictures may come out only now.
+    """
     started = time.thread_time()
     try:
         picture = decoder().feed(packets)
@@ -71,7 +81,7 @@ def contiguous(decoder: GetDecoder, packets: Sequence[Packet], detectors: Sequen
     spent = time.thread_time() - started
     if not score or picture is None:
         return Seen(Outcome.EMPTY, decode_s=spent)
-    return _score(picture, _origin_of(picture, packets), detectors, spent)
+    return _score(picture, _origin_of(picture, recent or packets), detectors, spent)
 
 
 def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector], decode_s: float) -> Seen:

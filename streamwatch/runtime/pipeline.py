@@ -175,7 +175,7 @@ class StreamPipeline:
         packets = self._buffer.tail()
         if packets:  # an inner look: from the key picture up to this packet, once
             stretch = Stretch(packets)
-            self._submit(packet, self._through(stretch, packets, score=True))
+            self._submit(packet, self._through(stretch, stretch.take(packet.arrival), score=True))
 
     def _feed(self, packet: Packet, *, due: bool) -> None:
         """Decode on, packet by packet, since keys alone cannot keep the gap."""
@@ -193,8 +193,9 @@ class StreamPipeline:
             self._submit(packet, self._through(self._stretch, packets, score=due))
 
     def _through(self, stretch: Stretch, packets: Sequence[Packet], *, score: bool) -> Callable[[DecoderCache], Seen]:
+        recent = stretch.recent()
         return lambda cache: look.contiguous(
-            lambda: stretch.decoder(cache, packets[0]), packets, self._detectors, score=score
+            lambda: stretch.decoder(cache, packets[0]), packets, self._detectors, recent=recent, score=score
         )
 
     def _submit(self, packet: Packet, work: Callable[[DecoderCache], Seen]) -> None:

@@ -101,8 +101,7 @@ class PyavReader:
         await asyncio.wait({done}, timeout=self._open_limit_s)
         if done.done() or self._opened.is_set():
             return await asyncio.shield(done)
-        self._stop.set()
-        self._count_abandoned()
+        await self._leave(done)
         if self._spec.url.scheme in ("rtmp", "rtmps"):
             return NotPublished(f"no media within {self._open_limit_s:.0f} s")
         return Stalled(f"no media within {self._open_limit_s:.0f} s")
@@ -111,11 +110,8 @@ class PyavReader:
         self._stop.set()
         await asyncio.wait({done}, timeout=2 * self._rw_timeout_s + _EXIT_GRACE_S)
         if not done.done():
-            self._count_abandoned()
-
-    def _count_abandoned(self) -> None:
-        PyavReader.abandoned += 1
-        _log.warning("reader thread left behind", stream=self._spec.name, total=PyavReader.abandoned)
+            PyavReader.abandoned += 1
+            _log.warning("reader thread left behind", stream=self._spec.name, total=PyavReader.abandoned)
 
     # --- in the stream's thread ------------------------------------------------------------------------------------
 
@@ -234,7 +230,9 @@ class PyavReader:
         for packet in self._packets(container, video):
             begun = begun or packet.is_keyframe
             arrival = self._arrival(converter, packet, pace)
-            if not begun or not sink.wants(key=packet.is_keyframe):
+            # A change of format rides on a packet, and must not be missed because nobody wants its payload.
+            wanted = begun and (sink.wants(key=packet.is_keyframe) or packet.has_sidedata("new_extradata"))
+            if not wanted:
                 sink.skipped(packet.size)
                 continue
             taken = converter.convert(packet, arrival)

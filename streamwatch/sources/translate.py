@@ -102,6 +102,6 @@ def _rtmp(progress: Progress) -> bool:
 
 def ended_early(progress: Progress) -> StreamError:
     """The error for an end before any media: the server answered and had nothing for us."""
-    return Refused("the server ended the stream before it began") if progress.scheme != "file" else CodecUnsupported(
-        "a file without video"
-    )  # fmt: skip
+    if progress.scheme == "file":
+        return CodecUnsupported("a file without video")
+    return Refused("the server ended the stream before it began")
