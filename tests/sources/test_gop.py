@@ -1,0 +1,119 @@
+"""The look-back buffer."""
+
+from __future__ import annotations
+
+import threading
+from fractions import Fraction
+
+from streamwatch.domain.media import CodecConfig, MediaTime, Packet
+from streamwatch.sources.base import PacketBuffer
+from streamwatch.sources.gop import GopBuffer
+
+CONFIG = CodecConfig("h264")
+
+
+def packet(at: float, *, key: bool = False, size: int = 10, media: float | None = None) -> Packet:
+    stamp = None if media is None else MediaTime(Fraction(media))
+    return Packet(CONFIG, bytes(size), stamp, stamp, key=key, arrival=at)
+
+
+def fill(buffer: GopBuffer, seconds: float, *, every: float, step: float = 0.1, size: int = 10) -> list[Packet]:
+    made = []
+    for index in range(round(seconds / step)):
+        made.append(packet(index * step, key=index % round(every / step) == 0, size=size))
+        buffer.put(made[-1])
+    return made
+
+
+def test_the_tail_begins_at_the_newest_key():
+    buffer: PacketBuffer = GopBuffer(max_seconds=4, max_bytes=10_000)
+    made = [packet(0, key=True), packet(1), packet(2, key=True), packet(3)]
+    for one in made:
+        buffer.put(one)
+    assert buffer.tail() == tuple(made[2:])
+
+
+def test_it_keeps_whole_groups_within_its_seconds():
+    buffer = GopBuffer(max_seconds=4, max_bytes=10_000)
+    made = fill(buffer, 20, every=1)
+    held = buffer.since(0)
+    assert held[0].key
+    assert held[-1] is made[-1]
+    assert 3 <= held[-1].arrival - held[0].arrival <= 4
+    assert buffer.dropped == 0  # growing old is what the buffer is for
+
+
+def test_since_begins_at_the_key_before():
+    buffer = GopBuffer(max_seconds=4, max_bytes=10_000)
+    fill(buffer, 4, every=1)
+    assert buffer.since(2.5)[0].arrival == 2.0
+    assert buffer.since(-1)[0].key
+
+
+def test_a_group_that_outgrows_the_bytes_is_emptied_until_the_next_key():
+    buffer = GopBuffer(max_seconds=100, max_bytes=95)
+    for index in range(9):
+        buffer.put(packet(index, key=index == 0))
+    assert len(buffer.tail()) == 9
+    buffer.put(packet(9))
+    assert buffer.tail() == ()
+    assert buffer.size == 0
+    buffer.put(packet(10))
+    assert buffer.tail() == ()
+    assert buffer.dropped == 11
+    fresh = packet(11, key=True)
+    buffer.put(fresh)
+    assert buffer.tail() == (fresh,)
+
+
+def test_a_group_that_outgrows_the_seconds_is_emptied():
+    buffer = GopBuffer(max_seconds=2, max_bytes=10_000)
+    fill(buffer, 3, every=10)
+    assert buffer.tail() == ()
+
+
+def test_a_burst_counts_by_its_media_time():
+    buffer = GopBuffer(max_seconds=4, max_bytes=10_000)
+    for index in range(12):
+        buffer.put(packet(7.0, key=index % 2 == 0, media=float(index)))
+    assert [one.dts.seconds for one in buffer.since(0) if one.dts] == [8, 9, 10, 11]
+
+
+def test_it_never_holds_more_packets_than_its_limit():
+    buffer = GopBuffer(max_seconds=100, max_bytes=10_000, max_packets=5)
+    for index in range(6):
+        buffer.put(packet(index, key=index == 0))
+    assert buffer.limit == 5
+    assert buffer.tail() == ()
+
+
+def test_a_key_larger_than_the_buffer_is_not_kept():
+    buffer = GopBuffer(max_seconds=4, max_bytes=50)
+    buffer.put(packet(0, key=True, size=60))
+    assert buffer.tail() == ()
+    assert buffer.dropped == 1
+
+
+def test_clear_forgets():
+    buffer = GopBuffer(max_seconds=4, max_bytes=1000)
+    buffer.put(packet(0, key=True))
+    buffer.clear()
+    assert buffer.tail() == ()
+    assert buffer.size == 0
+
+
+def test_readers_see_whole_groups_while_packets_come():
+    buffer = GopBuffer(max_seconds=1, max_bytes=1000)
+    done = threading.Event()
+
+    def put() -> None:
+        fill(buffer, 300, every=1)
+        done.set()
+
+    thread = threading.Thread(target=put, name="put")
+    thread.start()
+    while not done.is_set():
+        tail = buffer.tail()
+        assert not tail or tail[0].key
+        assert buffer.size <= 1000
+    thread.join()
