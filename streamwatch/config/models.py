@@ -131,9 +131,7 @@ class Stream(Section):
     audience: Audience = Field(
         Audience.BROADCAST, description="Who sees it: broadcast, or private, which needs `legal_basis`."
     )
-    legal_basis: Line | None = Field(
-        None, description="The recorded ground on which a private stream may be watched; kept in the audit log."
-    )
+    legal_basis: Line | None = Field(None, description="The recorded ground on which a private stream may be watched.")
 
 
 class Origin(Section):
