@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -28,6 +29,9 @@ CHILD_SCHEMES = frozenset({"http", "https"})
 _HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}(%[a-z0-9._-]{1,32})?")
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e\x80-\U0010ffff]|\\")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_REMEMBER_S = 30.0
+_REMEMBER = 32
+"""Names whose addresses are remembered at once."""
 _IPV4_BITS = 0xFFFFFFFF
 
 
@@ -120,14 +124,33 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
+class _Remembered:
+    """A resolver's answers, kept for half a minute: a playlist is asked for every few seconds, its name is not."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._answers: dict[tuple[str, int], tuple[float, list[str]]] = {}
+
+    def __call__(self, host: str, port: int) -> list[str]:
+        now = time.monotonic()
+        known = self._answers.get((host, port))
+        if known is not None and now - known[0] < _REMEMBER_S:
+            return known[1]
+        if len(self._answers) >= _REMEMBER:
+            self._answers.clear()
+        found = list(self._resolver(host, port))
+        self._answers[host, port] = (now, found)
+        return found
+
+
 class AddressPolicy:
-    """What one stream may connect to. Immutable; used from the stream's reader thread."""
+    """What one stream may connect to. Used from the stream's reader thread alone."""
 
     def __init__(self, trusted: SafeUrl, *, allow_hosts: Iterable[str] = (), resolver: Resolver = resolve) -> None:
         """`trusted` is the configured address; `allow_hosts` are entries that `AllowEntry.parse` accepts."""
         self._trusted = (_plain(trusted.host), trusted.port)
         self._entries = tuple(AllowEntry.parse(entry) for entry in allow_hosts)
-        self._resolver = resolver
+        self._resolver = _Remembered(resolver)
 
     def check(self, url: SafeUrl, *, child: bool) -> Target:
         """Judge `url` and return where to connect. `child`: the network named it, not the configuration.
@@ -155,16 +178,13 @@ class AddressPolicy:
 
     def _resolve(self, host: str, port: int) -> list[tuple[str, Address]]:
         try:
-            return [(text, _address(text)) for text in self._names(host, port)]
+            found = [(text, _address(text)) for text in self._resolver(host, port)]
         except UnicodeError as e:  # the resolver's IDNA step
             raise PolicyRefused("an address that cannot be read safely is not opened") from e
         except OSError as e:
             raise Unreachable(f"the name {host} does not resolve") from e
-
-    def _names(self, host: str, port: int) -> list[str]:
-        found = list(self._resolver(host, port))
         if not found:
-            raise OSError("no address")
+            raise Unreachable(f"the name {host} has no address")
         return found
 
     @staticmethod

@@ -50,6 +50,7 @@ def network(scheme: str, *, rw_timeout_s: float) -> Kind:
     common = {"protocol_whitelist": _PROTOCOLS[scheme]}
     if scheme == "rtsp":
         # RTSP has the same limit under another name. TCP, because every address was checked and UDP invites strangers.
+        # Known limit: FFmpeg follows an RTSP redirect by itself, to a host that we did not check.
         common |= {"timeout": microseconds, "rtsp_transport": "tcp", "allowed_media_types": "video"}
         return Kind("rtsp", (Opening("rtsp", common | _PATIENT),))
     common |= {"rw_timeout": microseconds}

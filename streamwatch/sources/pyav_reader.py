@@ -28,7 +28,7 @@ from streamwatch.sources.fetch import Cancelled, Fetcher, connect
 from streamwatch.sources.hls import HlsFollower, HlsPart
 from streamwatch.sources.pacing import Pace
 from streamwatch.sources.packets import PacketConverter, video_stream
-from streamwatch.sources.translate import FROM_AV, Progress, ended_early, translate
+from streamwatch.sources.translate import FROM_AV, Progress, ended, translate
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -132,9 +132,8 @@ class PyavReader:
             if error is e:
                 raise
             raise error from e
-        # An end before any media is a refusal, unless a playlist says in so many words that it is over.
-        if not self._media and scheme not in ("http", "https") and not self._stop.is_set():
-            raise ended_early(self._progress())
+        if not self._stop.is_set() and (doubt := ended(self._progress())) is not None:
+            raise doubt
 
     def _progress(self) -> Progress:
         silence = self._clock.monotonic() - self._last

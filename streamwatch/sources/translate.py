@@ -100,8 +100,14 @@ def _rtmp(progress: Progress) -> bool:
     return progress.scheme in ("rtmp", "rtmps")
 
 
-def ended_early(progress: Progress) -> StreamError:
-    """The error for an end before any media: the server answered and had nothing for us."""
-    if progress.scheme == "file":
-        return CodecUnsupported("a file without video")
-    return Refused("the server ended the stream before it began")
+def ended(progress: Progress) -> StreamError | None:
+    """What an orderly end of the bytes means: None where it is the server's word that the stream is over."""
+    if progress.scheme in ("http", "https"):
+        return None  # the playlist said so
+    if not progress.media:
+        if progress.scheme == "file":
+            return CodecUnsupported("a file without video")
+        return Refused("the server ended the stream before it began")
+    if progress.scheme in ("rtsp", "srt"):
+        return Dropped("the server closed the connection")  # FFmpeg does not tell a goodbye from a hang-up here
+    return None

@@ -171,3 +171,16 @@ def test_no_text_makes_the_policy_fail_otherwise(text):
     for url in (text, f"http://{text}/", f"http://h:1/{text}"):
         with contextlib.suppress(PolicyRefused, Unreachable):
             policy().check(SafeUrl(url), child=True)
+
+
+def test_a_name_is_asked_for_once_in_a_while():
+    asked = []
+
+    def counting(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return names(host, port)
+
+    counted = AddressPolicy(SafeUrl("https://live.example.com/a"), resolver=counting)
+    for _ in range(5):
+        counted.check(SafeUrl("https://live.example.com/b"), child=True)
+    assert asked == ["live.example.com"]

@@ -34,6 +34,7 @@ from streamwatch.testcard.rtmp_server import RtmpServer
 from tests.fakes.sink import CollectingSink
 from tests.sources import media
 from tests.sources.hls_origin import HlsOrigin
+from tests.sources.rtsp_origin import RtspOrigin
 
 TS = "mpegts"
 
@@ -322,6 +323,35 @@ async def test_an_open_that_never_ends_is_left_behind_and_counted(no_thread_left
     assert isinstance(failure, NotPublished)
     assert PyavReader.abandoned == 1
     PyavReader.abandoned = 0
+
+
+# --- rtsp ------------------------------------------------------------------------------------------------------------
+
+
+async def test_rtsp_is_read_over_tcp_without_its_sound():
+    packets = media.packets(media.encode(TS))
+    async with RtspOrigin(packets) as origin:
+        sink = CollectingSink()
+        task = asyncio.create_task(outcome(reader(origin.url("cam")), sink), name="reader")
+        await sink.reached(48)
+        assert isinstance(await task, Stalled)
+        assert origin.asked.count("SETUP") == 1
+    assert sink.infos[0].transport == "rtsp"
+    assert sink.packets[0].key
+    picture = make_decoder(sink.keys[-1].config, max_pixels=1 << 20).key(sink.keys[-1])
+    assert picture is not None
+    assert picture.size == (160, 120)
+
+
+@pytest.mark.parametrize("answer", ["404 Not Found", "401 Unauthorized", "403 Forbidden"])
+async def test_an_rtsp_server_that_says_no_refused(answer):
+    async with RtspOrigin([], describe=answer) as origin:
+        assert isinstance(await outcome(reader(origin.url("cam"))), Refused)
+
+
+async def test_an_rtsp_connection_that_is_closed_is_no_word_of_an_end():
+    async with RtspOrigin(media.packets(media.encode(TS)), hang_up=True) as origin:
+        assert isinstance(await outcome(reader(origin.url("cam"))), Dropped)
 
 
 # --- hls -------------------------------------------------------------------------------------------------------------
