@@ -103,7 +103,7 @@ class Human(_Part):
 class AlertDocument(_Part):
     """One message about one alert; `(alert_id, seq)` identifies it."""
 
-    schema_: Annotated[Literal["streamwatch.alert/1"], Field(alias="schema")] = "streamwatch.alert/1"
+    schema_: Literal["streamwatch.alert/1"] = Field(alias="schema")
     alert_id: Annotated[str, Field(pattern=ulid.PATTERN)]
     event: Event
     seq: Annotated[int, Field(ge=1)]
@@ -179,6 +179,7 @@ def opened(
     last = decision.last_seen or (decision.hits[-1] if decision.hits else None)
     last_seen = _moment(last) if last else first_seen
     return AlertDocument(
+        schema="streamwatch.alert/1",
         alert_id=alert_id,
         event=Event.OPENED,
         seq=1,

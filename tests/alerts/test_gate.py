@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamwatch.alerts import commands
+from streamwatch.alerts.base import Answer, Result
+from streamwatch.alerts.commands import COMMANDS, Reply, VerdictCommand
+from streamwatch.alerts.gate import Accepted, Answered, CommandGate, Refusal
+from streamwatch.domain.clock import rfc3339
+from streamwatch.domain.errors import LedgerError
+from tests.fakes.clock import FakeClock
+from tests.fakes.ledger import FakeLedger
+
+ALERT = "01KAJ5V8Z0AAAAAAAAAAAAAAAA"
+
+
+class Door:
+    """A gate with its clock and memory."""
+
+    def __init__(self, *, identify: bool = True) -> None:
+        self.clock = FakeClock()
+        self.ledger = FakeLedger(self.clock)
+        self.gate = CommandGate(seen=self.ledger, clock=self.clock, identify=identify)
+        self.executed: list[Accepted] = []
+
+    def knock(self, verb="ping", who=None, *, retained=False, payload=None, late=0.0, **fields: Any):
+        if payload is None:
+            body = {"request_id": "r1", "at": rfc3339(self.clock.now() - timedelta(seconds=late)), **fields}
+            payload = json.dumps(body).encode()
+        judged = self.gate.judge(verb=verb, who=who, payload=payload, retained=retained)
+        if isinstance(judged, Answered):
+            return json.loads(judged.reply), judged.refusal
+        self.executed.append(judged)
+        return json.loads(self.gate.answer(judged, Reply.to(judged.command, verb, Answer(Result.DONE)))), None
+
+
+@pytest.fixture
+def door():
+    return Door()
+
+
+SAMPLES = {
+    "verdict": {"alert_id": ALERT, "verdict": "confirm",
+                "viewed": [{"from": "2026-11-21T10:00:00Z", "to": "2026-11-21T10:00:05Z"}]},
+    "boost": {"stream": "lobby"},
+    "look": {"stream": "lobby"},
+    "mute": {"stream": "lobby", "for_s": 60},
+    "resync": {},
+    "ping": {},
+    "preserve_ack": {"alert_id": ALERT},
+    "on_duty": {"for_s": 3600},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_every_verb_is_accepted_once_and_answered_under_its_id(door, verb):
+    reply, refusal = door.knock(verb, "ann", **SAMPLES[verb])
+    assert (reply, refusal) == ({"request_id": "r1", "verb": verb, "result": "done"}, None)
+    assert door.executed[0].who == "ann"
+
+
+def test_the_same_command_again_gets_the_same_answer_and_is_not_executed_again(door):
+    first = door.knock(at=rfc3339(door.clock.now()))
+    at = rfc3339(door.clock.now())
+    door.clock.advance(30)
+    again = door.knock(at=at)
+    assert again == first
+    assert len(door.executed) == 1
+
+
+def test_the_same_command_written_differently_is_the_same_command(door):
+    at = rfc3339(door.clock.now())
+    door.knock(payload=f'{{"request_id": "r1", "at": "{at}"}}'.encode())
+    door.knock(payload=f'{{"at":"{at}","request_id":"r1"}}'.encode())
+    assert len(door.executed) == 1
+
+
+def test_the_same_answer_comes_even_when_the_command_is_stale_by_now(door):
+    at = rfc3339(door.clock.now())
+    door.knock(at=at)
+    door.clock.advance(400)
+    _, refusal = door.knock(at=at)
+    assert refusal is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"verb": "resync"}, {"who": "eve"}, {"fields": {"note": "more"}}], ids=["verb", "sender", "body"]
+)
+def test_the_same_id_for_anything_else_is_refused(door, change):
+    at = rfc3339(door.clock.now())
+    door.knock("ping", "ann", at=at)
+    reply, refusal = door.knock(change.get("verb", "ping"), change.get("who", "ann"), at=at, **change.get("fields", {}))
+    assert refusal is Refusal.REPLAYED
+    assert (reply["request_id"], reply["result"]) == ("r1", "refused")
+    assert len(door.executed) == 1
+
+
+@pytest.mark.parametrize(("late", "fresh"), [(299, True), (301, False), (-299, True), (-301, False)])
+def test_a_command_may_be_five_minutes_old_or_early(door, late, fresh):
+    _, refusal = door.knock(late=late)
+    assert refusal is (None if fresh else Refusal.STALE)
+
+
+def test_a_retained_command_is_refused(door):
+    _, refusal = door.knock(retained=True)
+    assert refusal is Refusal.RETAINED
+
+
+def test_an_oversized_command_is_refused_unread(door):
+    reply, refusal = door.knock(payload=b'{"request_id": "r1"' + b" " * 4096)
+    assert refusal is Refusal.OVERSIZED
+    assert reply["request_id"] is None
+
+
+def test_an_unknown_verb_is_told_which_are_known(door):
+    reply, refusal = door.knock("self_destruct")
+    assert refusal is Refusal.UNKNOWN_VERB
+    assert "verdict" in reply["why"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "request_id"),
+    [
+        (b"", None), (b"\xff\xfe", None), (b"[]", None), (b"null", None), (b"{", None), (b'{"request_id": NaN}', None),
+        (b"[" * 4000, None), (b'{"request_id": "r9"}', "r9"),
+        (b'{"request_id": 7, "at": "2026-11-21T10:00:00Z"}', None),
+        (b'{"request_id": "", "at": "2026-11-21T10:00:00Z"}', ""), (b'{"request_id": "r9", "at": "yesterday"}', "r9"),
+        (b'{"request_id": "r9", "at": "2026-11-21T10:00:00"}', "r9"), (b'{"request_id": "r9", "at": 1795255200}', "r9"),
+        (b'{"request_id": "a\\nb", "at": "2026-11-21T10:00:00Z"}', None),
+    ],
+)  # fmt: skip
+def test_a_malformed_command_is_refused_and_named_if_it_can_be(door, payload, request_id):
+    reply, refusal = door.knock(payload=payload)
+    assert refusal is Refusal.MALFORMED
+    assert reply["request_id"] == request_id
+    assert reply["why"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "fields", "word"),
+    [
+        ("verdict", {"alert_id": "nope", "verdict": "confirm"}, "alert_id"),
+        ("verdict", {"alert_id": ALERT, "verdict": "delete"}, "verdict"),
+        ("verdict", {"alert_id": ALERT, "verdict": "confirm", "note": "x" * 501}, "note"),
+        ("verdict", {"alert_id": ALERT, "verdict": "confirm", "viewed": [
+            {"from": "2026-11-21T10:00:05Z", "to": "2026-11-21T10:00:00Z"}]}, "before"),
+        ("boost", {"stream": "lobby", "suspicion": 2}, "suspicion"),
+        ("boost", {"stream": "lobby", "for_s": 601}, "for_s"),
+        ("boost", {"stream": ""}, "stream"),
+        ("mute", {"stream": "lobby", "for_s": "60"}, "for_s"),
+        ("mute", {"stream": "lobby", "for_s": 3601}, "for_s"),
+        ("on_duty", {"for_s": 13 * 3600}, "for_s"),
+    ],
+)  # fmt: skip
+def test_what_is_out_of_bounds_is_refused_by_name(door, verb, fields, word):
+    reply, refusal = door.knock(verb, "ann", **fields)
+    assert refusal is Refusal.MALFORMED
+    assert word in reply["why"]
+
+
+@pytest.mark.parametrize("verb", ["verdict", "mute", "on_duty"])
+def test_what_needs_identity_is_refused_where_the_topic_names_nobody(door, verb):
+    reply, refusal = door.knock(verb, None, moderator="ann", **SAMPLES[verb])
+    assert refusal is Refusal.NO_IDENTITY
+    assert f"commands/{verb}/{{who}}" in reply["why"]
+
+
+def test_without_identification_the_payload_names_the_moderator():
+    door = Door(identify=False)
+    door.knock("verdict", None, moderator="ann", **SAMPLES["verdict"])
+    assert door.executed[0].who == "ann"
+
+
+@pytest.mark.parametrize("identify", [True, False])
+def test_the_name_in_the_topic_wins_over_the_one_in_the_payload(identify):
+    door = Door(identify=identify)
+    door.knock("verdict", "ann", moderator="bob", **SAMPLES["verdict"])
+    assert door.executed[0].who == "ann"
+
+
+def test_fields_we_do_not_know_are_ignored(door):
+    assert door.knock("look", stream="lobby", urgency="very")[1] is None
+
+
+def test_refusals_are_counted_by_reason(door):
+    door.knock(retained=True)
+    door.knock(retained=True)
+    door.knock("nothing")
+    assert door.gate.refused == {Refusal.RETAINED: 2, Refusal.UNKNOWN_VERB: 1}
+
+
+def test_answers_are_remembered_over_a_restart_of_the_daemon(door):
+    at = rfc3339(door.clock.now())
+    first = door.knock(at=at)
+    door.gate = CommandGate(seen=door.ledger, clock=door.clock, identify=True)
+    assert door.knock(at=at) == first
+    assert len(door.executed) == 1
+
+
+def test_a_memory_that_fails_executes_nothing(door):
+    door.ledger.broken = True
+    with pytest.raises(LedgerError):
+        door.knock()
+    assert door.executed == []
+
+
+@given(st.binary(max_size=600), st.text(max_size=80), st.one_of(st.none(), st.text(max_size=80)))
+def test_no_message_brings_the_gate_down_and_every_reply_is_small_json(payload, verb, who):
+    door = Door()
+    judged = door.gate.judge(verb=verb, who=who, payload=payload, retained=False)
+    assert isinstance(judged, Answered)
+    assert len(judged.reply) <= 4096
+    assert json.loads(judged.reply)["result"] == "refused"
+
+
+def test_a_reply_leaves_out_details_that_do_not_fit(door):
+    _, _ = door.knock()
+    command = door.executed[0].command
+    small = Reply.to(command, "ping", Answer(Result.DONE), version="1.0", connected=True)
+    assert json.loads(small.encode())["detail"] == {"version": "1.0", "connected": True}
+    large = Reply.to(command, "ping", Answer(Result.DONE), text="x" * 5000)
+    assert "detail" not in json.loads(large.encode())
+
+
+def test_a_reply_carries_the_desks_answer(door):
+    door.knock()
+    reply = Reply.to(door.executed[0].command, "verdict", Answer(Result.PROPOSED_DISMISSAL, "", ALERT, 4))
+    assert json.loads(reply.encode()) == {
+        "request_id": "r1", "verb": "verdict", "result": "proposed_dismissal", "alert_id": ALERT, "seq": 4,
+    }  # fmt: skip
+
+
+def test_the_schema_of_a_verdict_names_what_tools_must_send():
+    schema = commands.schema()
+    assert set(schema["required"]) == {"request_id", "at", "alert_id", "verdict"}
+    assert schema["properties"]["viewed"]["maxItems"] == 20
+    assert VerdictCommand.model_validate_json(
+        json.dumps({"request_id": "r", "at": "2026-11-21T10:00:00+02:00", **SAMPLES["verdict"]})
+    ).at.utcoffset() == timedelta(hours=2)
