@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Final
 from urllib.parse import urlsplit
@@ -128,7 +129,7 @@ class _Session:
         self._reader = reader
         self._writer = writer
         self._chunks = wire.ChunkReader()
-        self._inbox: list[wire.Message] = []
+        self._inbox: deque[list[amf0.Value]] = deque()
         self._app, self._name, self._tc_url = target(url)
         self._window = wire.WINDOW
         self._received = 0
@@ -175,14 +176,13 @@ class _Session:
     async def listen(self) -> None:
         """Take what the server says while we publish. Only ends by an error: Refused or Dropped."""
         while True:
-            await self._receive("while publishing")
-            for message in self._take():
-                values = _values(message)
+            for values in self._take():
                 if values[:1] == ["onStatus"]:
                     self._check(values)
                     code = _info(values).get("code")
                     if code in {"NetStream.Unpublish.Success", "NetConnection.Connect.Closed"}:
                         raise Refused(f"{self._url}: the server ended it: {code}")
+            await self._receive("while publishing")
 
     async def finish(self) -> None:
         """Tell the server that the stream ends, and see the bytes off."""
@@ -211,8 +211,7 @@ class _Session:
         try:
             async with asyncio.timeout(_ANSWER_S):
                 while True:
-                    for message in self._take():
-                        values = _values(message)
+                    for values in self._take():
                         if values[:2] == ["_error", transaction] or values[:1] == ["onStatus"]:
                             self._check(values)
                         if (values[:2] == ["_result", transaction] and code is None) or (
@@ -239,9 +238,6 @@ class _Session:
         if not data:
             raise (Refused if early else Dropped)(f"{self._url}: the server closed the connection {when}")
         self._received += len(data)
-        if self._received - self._acknowledged >= self._window // 2:
-            self._acknowledged = self._received
-            self._say(wire.number(wire.ACKNOWLEDGEMENT, self._received & 0xFFFFFFFF))
         try:
             messages = self._chunks.feed(data)
         except wire.WireError as error:
@@ -252,11 +248,15 @@ class _Session:
             elif message.kind == wire.USER_CONTROL and message.payload[:2] == wire.PING.to_bytes(2):
                 self._say(wire.user_control(wire.PONG, int.from_bytes(message.payload[2:6])))
             elif message.kind in (wire.COMMAND, wire.COMMAND_AMF3):
-                self._inbox.append(message)
+                self._inbox.append(_values(message))
+        if self._received - self._acknowledged >= self._window // 2:
+            self._acknowledged = self._received
+            self._say(wire.number(wire.ACKNOWLEDGEMENT, self._received & 0xFFFFFFFF))
 
-    def _take(self) -> list[wire.Message]:
-        messages, self._inbox = self._inbox, []
-        return messages
+    def _take(self) -> Iterator[list[amf0.Value]]:
+        """The commands received and not yet looked at; what is not taken stays for the next who asks."""
+        while self._inbox:
+            yield self._inbox.popleft()
 
     def _say(self, *messages: wire.Message, chunk_size: int = _OUR_CHUNK) -> None:
         self._writer.write(b"".join(wire.chunks(message, chunk_size) for message in messages))

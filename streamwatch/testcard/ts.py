@@ -52,16 +52,19 @@ class TsSegmenter:
 
     def _cut(self, pts: int) -> list[Segment]:
         if self._began is None:
-            self._began = pts
+            self._start(pts)  # what came before the first key picture cannot be decoded
             return []
         duration_s = (pts - self._began) % _PTS_WRAP / _TICKS
         if duration_s < self._target_s - 0.01:
             return []
         segment = Segment(bytes(self._open[: self._tables]), duration_s)
+        self._start(pts)
+        return [segment]
+
+    def _start(self, pts: int) -> None:
         del self._open[: self._tables]
         self._tables = 0
         self._began = pts
-        return [segment]
 
 
 def _key_pts(packet: bytes) -> int | None:

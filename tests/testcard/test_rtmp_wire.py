@@ -1,3 +1,4 @@
+import contextlib
 import struct
 
 import pytest
@@ -22,10 +23,8 @@ def test_amf0_reads_what_it_wrote(several):
 
 @given(st.binary(max_size=200))
 def test_amf0_never_fails_otherwise_than_with_its_own_error(data):
-    try:
+    with contextlib.suppress(amf0.Amf0Error):
         amf0.decode(data)
-    except amf0.Amf0Error:
-        pass
 
 
 def test_amf0_writes_long_strings_and_reads_arrays_with_a_count():
@@ -125,7 +124,5 @@ def test_the_wire_is_bounded(data):
 
 @given(st.binary(max_size=400))
 def test_noise_is_refused_or_waited_for(data):
-    try:
+    with contextlib.suppress(wire.WireError):
         wire.ChunkReader().feed(data)
-    except wire.WireError:
-        pass
