@@ -57,6 +57,8 @@ class AlertDesk:
         self._open: dict[Key, Entry] = {}
         self._closing: dict[Key, CloseReason] = {}
         self._restanding: set[StreamId] = set()
+        self._held_back: set[Key] = set()
+        """Rules at alarm whose alert a cool-down or mute holds back."""
         self.held: Counter[Held] = Counter()
         """Alarms that opened no alert, by reason; counted per observation."""
 
@@ -101,7 +103,10 @@ class AlertDesk:
         rule = self._rules.get(decision.rule)
         if rule is None:
             return
-        entry = self._open.get((facts.id, decision.rule))
+        key = (facts.id, decision.rule)
+        entry = self._open.get(key)
+        if decision.level is Level.CALM:
+            self._held_back.discard(key)
         match decision.level:
             case Level.ALARM if entry is None:
                 self._consider(rule, facts, decision)
@@ -115,6 +120,7 @@ class AlertDesk:
     def ended(self, stream: StreamId) -> None:
         """The stream's publication is over. Raises LedgerError; `tick` tries again."""
         self._quiet.lift_cooldowns(stream)
+        self._held_back = {key for key in self._held_back if key[0] != stream}
         for key in self._open:
             if key[0] == stream:
                 self._closing[key] = CloseReason.ENDED
@@ -197,7 +203,7 @@ class AlertDesk:
             until = self._quiet.until(key, now=now, wall=wall, mutable=_mutable(rule))
             if key in self._open:
                 standing.append(Standing(rule=name, open=True))
-            elif until is not None or key in self._quiet.keys_of(stream):
+            elif until is not None or self._quiet.closed_lately(key):
                 standing.append(Standing(rule=name, open=False, cooldown_until=until))
         return tuple(standing)
 
@@ -223,6 +229,7 @@ class AlertDesk:
             held = Held.INFORMATIONAL
         if held is not None:
             self.held[held] += 1
+            self._held_back.add(key)
             return
         opened = documents.opened(
             alert_id=self._ulids.new(),
@@ -233,25 +240,24 @@ class AlertDesk:
             decision=decision,
             at=self._clock.now(),
         )
-        alert = Alert(
-            id=opened.alert_id,
-            stream=facts.id,
-            rule=rule.spec.name,
-            severity=rule.spec.severity,
-            kind=rule.spec.kind,
-            seq=0,
-            open=True,
-            document="",
-        )
-        first = decision.hits[0] if decision.hits else decision.first_seen
-        entry = Entry(alert, opened)
-        self._voice.commit(entry, opened, triggered=first.arrival if first else None)
-        self._open[key] = entry
+        self._open[key] = entry = self._voice.open(opened, rule.spec, facts.id, triggered=self._trigger(key, decision))
+        self._held_back.discard(key)
         self._quiet.forget(key)
         self._voice.schedule_reminder(entry)
         self._restanding.add(facts.id)
         if informational:
             self._quiet.informed(facts.id, until=now + INFORMATIONAL_EVERY_S)
+
+    def _trigger(self, key: Key, decision: Decision) -> float | None:
+        """Arrival of the frame from which the alert's latency counts.
+
+        That is the first that counted; after a cool-down or mute held the alert back, the newest: a wait that people
+        asked for is no latency.
+        """
+        if key in self._held_back:
+            return decision.last_seen.arrival if decision.last_seen else None
+        first = decision.hits[0] if decision.hits else decision.first_seen
+        return first.arrival if first else None
 
     def _go_on(self, entry: Entry, facts: StreamFacts, decision: Decision) -> None:
         entry.reopened = False

@@ -6,7 +6,6 @@ Nothing here ever holds back a rule of severity urgent, except evidence that peo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -116,9 +115,9 @@ class QuietSpells:
             ends.append(now + (muted - wall).total_seconds())
         return max(ends, default=None)
 
-    def keys_of(self, stream: StreamId) -> Iterable[Key]:
-        """Rules of a stream whose alert closed not long ago."""
-        return [key for key in self._closed if key[0] == stream]
+    def closed_lately(self, key: Key) -> bool:
+        """Whether an alert of this stream and rule closed not long ago, so that its watcher may not know."""
+        return key in self._closed
 
     def tick(self, *, now: float, wall: datetime) -> None:
         """Forget what is over."""

@@ -14,6 +14,8 @@ from streamwatch.alerts.document import AlertDocument
 from streamwatch.alerts.quiet import Key
 from streamwatch.domain.alerts import Alert, AlertEvent, Event
 from streamwatch.domain.clock import Clock
+from streamwatch.domain.decisions import RuleSpec
+from streamwatch.domain.streams import StreamId
 from streamwatch.domain.urls import printable
 
 _log = structlog.get_logger(__name__)
@@ -61,6 +63,22 @@ class Voice:
         self._clock = clock
         self._boot_id = printable(boot_id)
         self._listener = listener
+
+    def open(self, document: AlertDocument, spec: RuleSpec, stream: StreamId, *, triggered: float | None) -> Entry:
+        """Commit the first event of a new alert. Raises LedgerError."""
+        alert = Alert(
+            id=document.alert_id,
+            stream=stream,
+            rule=spec.name,
+            severity=spec.severity,
+            kind=spec.kind,
+            seq=0,
+            open=True,
+            document="",
+        )
+        entry = Entry(alert, document)
+        self.commit(entry, document, triggered=triggered)
+        return entry
 
     def speak(
         self,

@@ -32,7 +32,6 @@ FAREWELL_S = 2.0
 BACKOFF_S = (0.5, 10.0)
 """First and longest pause between attempts; each is shortened at random by up to half, so that a fleet spreads out."""
 INBOX_LIMIT = 1000
-_PROBE_S = 3.0
 _RETAINED_QUIET_S = 0.3
 """A broker sends what it retained right after it accepted the subscription; a pause this long means that was all."""
 
@@ -132,10 +131,11 @@ class MqttBus:
 
     # --- asking the broker ---------------------------------------------------------------------------------------
 
-    async def prove_rights(self, *topics: str) -> dict[str, str]:
+    async def prove_rights(self, *topics: str, limit_s: float = 3.0) -> dict[str, str]:
         """Publish to each topic and listen for it; returns what is wrong by topic, empty when we have every right.
 
-        The words are `{"probe": "…"}`: choose topics whose readers do not mind. Raises BusUnavailable.
+        The words are `{"probe": "…"}`: choose topics whose readers do not mind. `limit_s`: to hear one
+        topic's word come back. Raises BusUnavailable.
         """
         connection = self._live_connection()
         wrong: dict[str, str] = {}
@@ -149,7 +149,7 @@ class MqttBus:
                     wrong[topic] = refused
                     continue
                 await connection.say(Outgoing(topic, payload, expiry_s=10), limit_s=PUBACK_S)
-                await asyncio.wait_for(heard, _PROBE_S)
+                await asyncio.wait_for(heard, limit_s)
             except BusRefused as error:
                 wrong[topic] = str(error)
             except TimeoutError:

@@ -165,6 +165,13 @@ def test_after_a_quiet_close_the_rule_cools_down(story):
     assert story.heard == ["opened", "closed:quiet", "opened"], "it has lasted: the end of the cool-down is enough"
 
 
+def test_the_wait_of_a_cool_down_is_no_latency(story):
+    story.at(1).alarm().at(5).calm().at(20).alarm().at(65).alarm()
+    assert story.ledger.events[-1].triggered == story.start + 65
+    story.at(70).calm().at(80).alarm().at(85).calm().at(140).alarm()
+    assert story.ledger.events[-1].triggered == story.start + 140, "what calmed down in between waits no more"
+
+
 def test_urgent_never_cools_down(story):
     story.at(1).alarm("urgent").at(5).calm("urgent").at(6).alarm("urgent")
     assert story.heard == ["opened", "closed:quiet", "opened"]

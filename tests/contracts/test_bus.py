@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,7 @@ class MosquittoWorld(MqttWorld):
         await self._broker.start()
 
     async def stop(self) -> None:
-        await self._broker.stop()
+        await self._broker.stop(signal.SIGKILL)
 
 
 MISSING = pytest.mark.skipif(shutil.which("mosquitto") is None, reason="mosquitto is not installed")
