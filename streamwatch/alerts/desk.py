@@ -15,17 +15,16 @@ import structlog
 
 from streamwatch.alerts import document as documents
 from streamwatch.alerts.base import Answer, DeskRule, Notes, Result, Store, StreamFacts
+from streamwatch.alerts.book import Book
 from streamwatch.alerts.cadence import SCORE_STEP, UPDATE_EVERY_S
 from streamwatch.alerts.document import Human
 from streamwatch.alerts.quiet import INFORMATIONAL_EVERY_S, MUTE_LIMIT_S, Held, Key, QuietSpells
-from streamwatch.alerts.remembering import COOLING_CLOSES, remember_closed, remember_informed
 from streamwatch.alerts.ulid import Ulids
 from streamwatch.alerts.verdicts import Weighed, needs_two, shown_name, weigh
-from streamwatch.alerts.voice import Entry, Listener, Voice, read
+from streamwatch.alerts.voice import Entry, Listener, Voice
 from streamwatch.domain.alerts import Alert, CloseReason, Event, Verdict
 from streamwatch.domain.clock import Clock, rfc3339
 from streamwatch.domain.decisions import Decision, Level, Severity, Standing
-from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import StreamId
 from streamwatch.domain.urls import printable
 
@@ -54,9 +53,7 @@ class AlertDesk:
         self._voice = Voice(store=store, clock=clock, boot_id=boot_id, listener=listener)
         self._quiet = QuietSpells(notes)
         self._rules: dict[str, DeskRule] = {}
-        self._open: dict[Key, Entry] = {}
-        self._closing: dict[Key, CloseReason] = {}
-        self._restanding: set[StreamId] = set()
+        self._book = Book(store=store, quiet=self._quiet, voice=self._voice, clock=clock, rules=self._rules)
         self._held_back: set[Key] = set()
         """Rules at alarm whose alert a cool-down or mute holds back."""
         self.held: Counter[Held] = Counter()
@@ -66,7 +63,8 @@ class AlertDesk:
 
     def configure(self, rules: Iterable[DeskRule]) -> None:
         """Use these rules from now on. Open alerts of a rule that is gone stay until their stream ends or a verdict."""
-        self._rules = {rule.spec.name: rule for rule in rules}
+        self._rules.clear()
+        self._rules.update((rule.spec.name, rule) for rule in rules)
 
     def restore(self, known_streams: Collection[StreamId] | None) -> None:
         """Take up what the ledger holds, after `configure`. None: which streams exist is not known yet.
@@ -74,37 +72,24 @@ class AlertDesk:
         Open alerts of streams that no longer exist close with reason `restart`; all others stay open.
         """
         self._quiet.restore()
-        now = self._clock.monotonic()
-        for alert in self._store.alerts(open_only=True):
-            entry = read(alert)
-            if entry is None:
-                continue
-            entry.spoken_at = now
-            self._voice.schedule_reminder(entry)
-            self._open[entry.key] = entry
-            remember_informed(self._quiet, entry, stream=alert.stream, now=now, age_s=0.0)
-        remember_closed(self._store, self._quiet, rules=self._rules, clock=self._clock, open_keys=self._open)
+        self._book.restore()
         if known_streams is not None:
             self.close_unknown(known_streams)
 
     def close_unknown(self, known_streams: Collection[StreamId]) -> None:
         """Close open alerts of streams that do not exist any more, with reason `restart`. Raises LedgerError."""
-        for key in self._open:
-            if key[0] not in known_streams:
-                self._closing[key] = CloseReason.RESTART
-        self._close_due()
+        self._book.close_all(lambda stream: stream not in known_streams, CloseReason.RESTART)
 
     # --- what watchers and origins report ------------------------------------------------------------------------
 
     def observe(self, facts: StreamFacts, decision: Decision) -> None:
         """Take one rule's standing decision on one stream. Idempotent. Raises LedgerError: report again."""
-        if self._closing:
-            self._close_due()
+        self._book.close_due()
         rule = self._rules.get(decision.rule)
         if rule is None:
             return
         key = (facts.id, decision.rule)
-        entry = self._open.get(key)
+        entry = self._book.at(key)
         if decision.level is Level.CALM:
             self._held_back.discard(key)
         match decision.level:
@@ -113,7 +98,7 @@ class AlertDesk:
             case Level.ALARM if entry is not None:
                 self._go_on(entry, facts, decision)
             case Level.CALM if entry is not None and not entry.reopened:
-                self._close(entry, CloseReason.QUIET, still_live=facts.still_live)
+                self._book.close(entry, CloseReason.QUIET, still_live=facts.still_live)
             case _:
                 pass
 
@@ -121,10 +106,7 @@ class AlertDesk:
         """The stream's publication is over. Raises LedgerError; `tick` tries again."""
         self._quiet.lift_cooldowns(stream)
         self._held_back = {key for key in self._held_back if key[0] != stream}
-        for key in self._open:
-            if key[0] == stream:
-                self._closing[key] = CloseReason.ENDED
-        self._close_due()
+        self._book.close_all(lambda one: one == stream, CloseReason.ENDED)
 
     def gone(self, stream: StreamId) -> None:
         """The stream is no longer watched (origin or configuration dropped it): for its alerts, the end."""
@@ -133,9 +115,9 @@ class AlertDesk:
     def tick(self) -> None:
         """Let time work: reminders, closes that the store refused before. Call it about once a second."""
         now = self._clock.monotonic()
-        self._close_due()
+        self._book.close_due()
         self._quiet.tick(now=now, wall=self._clock.now())
-        for entry in list(self._open.values()):
+        for entry in self._book.entries:
             if entry.remind_at is not None and now >= entry.remind_at:
                 self._voice.speak(entry, Event.REMINDER)
                 entry.reminders += 1
@@ -143,15 +125,15 @@ class AlertDesk:
 
     def resync(self) -> int:
         """Say every open alert again, as `updated` with a new number. Returns how many."""
-        for entry in list(self._open.values()):
+        for entry in self._book.entries:
             self._voice.speak(entry, Event.UPDATED)
-        return len(self._open)
+        return len(self._book.entries)
 
     # --- what people say -----------------------------------------------------------------------------------------
 
     def verdict(self, *, alert_id: str, verdict: Verdict, moderator: str = "", note: str = "") -> Answer:
         """Apply a person's verdict to an alert, open or closed. Raises LedgerError: nothing happened."""
-        entry = self._entry(alert_id)
+        entry = self._book.find(alert_id)
         if entry is None:
             return Answer(Result.REFUSED, "no such alert", alert_id)
         name = shown_name(moderator)
@@ -163,7 +145,7 @@ class AlertDesk:
         )
         if weighed.result is Result.REFUSED:
             return Answer(Result.REFUSED, weighed.why, alert_id)
-        if weighed.reopened and self._open.get(entry.key, entry).alert.id != alert_id:
+        if weighed.reopened and (self._book.at(entry.key) or entry).alert.id != alert_id:
             return Answer(Result.REFUSED, "another alert of this stream and rule is open", alert_id)
         changes: dict[str, Any] = {}
         if weighed.says is not None:
@@ -188,7 +170,7 @@ class AlertDesk:
             return Answer(Result.REFUSED, f"a mute lasts at most {MUTE_LIMIT_S:.0f} seconds")
         if not self._quiet.mute(stream, rule, until=self._clock.now() + timedelta(seconds=for_s)):
             return Answer(Result.REFUSED, "too many mutes stand already")
-        self._restanding.add(stream)
+        self._book.restanding.add(stream)
         _log.info("stream muted", rule=rule or "all", seconds=for_s, by=shown_name(moderator))
         return Answer(Result.DONE)
 
@@ -201,7 +183,7 @@ class AlertDesk:
         for name, rule in self._rules.items():
             key = (stream, name)
             until = self._quiet.until(key, now=now, wall=wall, mutable=_mutable(rule))
-            if key in self._open:
+            if self._book.at(key) is not None:
                 standing.append(Standing(rule=name, open=True))
             elif until is not None or self._quiet.closed_lately(key):
                 standing.append(Standing(rule=name, open=False, cooldown_until=until))
@@ -209,14 +191,14 @@ class AlertDesk:
 
     def take_restanding(self) -> frozenset[StreamId]:
         """Streams whose standing changed since the last call: their watchers want `standing_of` again."""
-        taken = frozenset(self._restanding)
-        self._restanding.clear()
+        taken = frozenset(self._book.restanding)
+        self._book.restanding.clear()
         return taken
 
     @property
     def open_alerts(self) -> tuple[Alert, ...]:
         """The open alerts, oldest first."""
-        return tuple(sorted((entry.alert for entry in self._open.values()), key=lambda alert: alert.id))
+        return tuple(sorted((entry.alert for entry in self._book.entries), key=lambda alert: alert.id))
 
     # --- the steps of an alert's life ----------------------------------------------------------------------------
 
@@ -240,11 +222,9 @@ class AlertDesk:
             decision=decision,
             at=self._clock.now(),
         )
-        self._open[key] = entry = self._voice.open(opened, rule.spec, facts.id, triggered=self._trigger(key, decision))
+        trigger = self._trigger(key, decision)
+        self._book.add(self._voice.open(opened, rule.spec, facts.id, triggered=trigger))
         self._held_back.discard(key)
-        self._quiet.forget(key)
-        self._voice.schedule_reminder(entry)
-        self._restanding.add(facts.id)
         if informational:
             self._quiet.informed(facts.id, until=now + INFORMATIONAL_EVERY_S)
 
@@ -277,49 +257,15 @@ class AlertDesk:
         ):
             self._voice.speak(entry, Event.UPDATED)
 
-    def _close(self, entry: Entry, reason: CloseReason, *, still_live: bool, **changes: Any) -> None:
-        self._voice.speak(entry, Event.CLOSED, open_=False, still_live=still_live, close_reason=reason, **changes)
-        self._open.pop(entry.key, None)
-        self._closing.pop(entry.key, None)
-        self._cool_down(entry, reason)
-
-    def _close_due(self) -> None:
-        """Close what is to be closed; every one is tried before the first failure is raised."""
-        failure: LedgerError | None = None
-        for key, reason in list(self._closing.items()):
-            entry = self._open.get(key)
-            if entry is None:
-                del self._closing[key]
-                continue
-            try:
-                self._close(entry, reason, still_live=False)
-            except LedgerError as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
-
-    def _cool_down(self, entry: Entry, reason: CloseReason) -> None:
-        alert = entry.alert
-        rule = self._rules.get(alert.rule)
-        cools = alert.severity is not Severity.URGENT and reason in COOLING_CLOSES
-        self._quiet.closed(
-            entry.key,
-            at=self._clock.now(),
-            last_seen=entry.document.last_seen_at,
-            now=self._clock.monotonic(),
-            cooldown_s=rule.spec.cooldown_s if rule and cools else 0.0,
-        )
-        self._restanding.add(alert.stream)
-
     def _apply(self, entry: Entry, weighed: Weighed, changes: dict[str, Any]) -> None:
         was_open = entry.alert.open
         if weighed.dismissed:
             if was_open:
-                self._close(entry, CloseReason.VERDICT, still_live=entry.document.still_live, **changes)
+                self._book.close(entry, CloseReason.VERDICT, still_live=entry.document.still_live, **changes)
             else:
                 self._voice.speak(entry, Event.UPDATED, open_=False, **changes)
-                if entry.key not in self._open:
-                    self._cool_down(entry, CloseReason.VERDICT)
+                if self._book.at(entry.key) is None:
+                    self._book.cool_down(entry, CloseReason.VERDICT)
             return
         open_ = was_open or weighed.reopened
         if weighed.reopened and not was_open:
@@ -327,21 +273,10 @@ class AlertDesk:
         self._voice.speak(entry, Event.UPDATED, open_=open_, acknowledged=weighed.acknowledged, **changes)
         if weighed.reopened and not was_open:
             entry.reopened = True
-            self._open[entry.key] = entry
-            self._quiet.forget(entry.key)
-            self._restanding.add(entry.alert.stream)
+            self._book.add(entry)
         if open_:
             entry.reminders = 0
             self._voice.schedule_reminder(entry)
-
-    # --- reading back --------------------------------------------------------------------------------------------
-
-    def _entry(self, alert_id: str) -> Entry | None:
-        for entry in self._open.values():
-            if entry.alert.id == alert_id:
-                return entry
-        alert = self._store.find(alert_id)
-        return None if alert is None or alert.open else read(alert)
 
 
 def _mutable(rule: DeskRule) -> bool:

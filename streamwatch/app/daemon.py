@@ -33,6 +33,7 @@ from streamwatch.domain.alerts import AlertEvent
 from streamwatch.domain.clock import Clock, SystemClock
 from streamwatch.domain.decisions import Severity
 from streamwatch.fleet.assigner import LeastLoaded
+from streamwatch.fleet.base import FleetLimits
 from streamwatch.fleet.supervisor import Fleet
 from streamwatch.ledger.sqlite import SqliteLedger
 from streamwatch.link.messages import Ready
@@ -141,6 +142,7 @@ def compose(
         standing_of=desk.standing_of,
         assigner=LeastLoaded(ready.watchers),
         clock=clock,
+        limits=FleetLimits(memory_bytes=config.limits.memory),
     )
     roster = Roster(watchers=fleet, books=books, desk=desk, clock=clock, limit=config.limits.max_streams)
     delivery = Delivery(

@@ -21,7 +21,9 @@ class Equipped:
     verified: Verified
 
 
-def equip(*, name: str, kind: str, folder: Path, mode: Mode, where: str = "", key: str = "kind") -> Equipped:
+def equip(
+    *, name: str, kind: str, folder: Path, mode: Mode, every_s: float = 0.0, where: str = "", key: str = "kind"
+) -> Equipped:
     """Check a detector's kind and folder. Raises ModelError with every problem; `where` names the setting."""
     registry.check_kind(kind, where=where, key=key)
     verified = verify(folder)
@@ -31,6 +33,7 @@ def equip(*, name: str, kind: str, folder: Path, mode: Mode, where: str = "", ke
         folder=str(folder.resolve()),
         sha256=verified.sha256,
         mode=mode,
+        every_s=every_s,
     )
     return Equipped(settings, verified)
 

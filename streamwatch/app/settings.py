@@ -80,6 +80,7 @@ def read(path: Path) -> Settings:
                 kind=detector.kind,
                 folder=_folder(loaded, detector.model or "", f"{key}.model"),
                 mode=detector.mode,
+                every_s=detector.every,
                 where=loaded.where(f"{key}.kind"),
                 key=f"{key}.kind",
             )
@@ -101,6 +102,7 @@ def read(path: Path) -> Settings:
         ),
         desk_rules=desk_rules(rules, equipped),
         sid_key=_sid_key(config),
+        keep_alerts_s=config.state.retention.alerts,
         names_shown=config.privacy.names is Names.SHOWN,
         fixed=(
             *((name, _fingerprint(config, name)) for name in _ONLY_AT_START),

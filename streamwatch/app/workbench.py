@@ -35,6 +35,7 @@ from streamwatch.link.transport import Link
 from streamwatch.runtime.pipeline import StreamPipeline
 from streamwatch.runtime.report import Reporter
 from streamwatch.runtime.supervise import keep
+from streamwatch.runtime.turns import Station
 from streamwatch.runtime.workers import DecodeWorkers, WorkerStatistics
 from streamwatch.sampling.adaptive import AdaptiveSampler
 from streamwatch.sandbox.report import LayerState
@@ -115,7 +116,7 @@ class Workbench:
             spec,
             sampler=self._sampler(spec),
             policies=self._policies(),
-            detectors=tuple(self._loaded.values()),
+            stations=self._stations(),
             buffer=GopBuffer(max_seconds=spec.sampling.lookback_s, max_bytes=BUFFER_BYTES),
             workers=self._workers,
             reporter=self._reporter(spec, epoch),
@@ -131,7 +132,7 @@ class Workbench:
 
     def equip(self, pipeline: StreamPipeline) -> None:
         """Give a pipeline the detectors and rules now in force."""
-        pipeline.equip(policies=self._policies(), detectors=tuple(self._loaded.values()))
+        pipeline.equip(policies=self._policies(), stations=self._stations())
 
     async def inspect(self, orders: Inspect) -> Found:
         """Look at an address and say what is there."""
@@ -147,6 +148,9 @@ class Workbench:
 
     def _sampler(self, spec: StreamSpec) -> AdaptiveSampler:
         return AdaptiveSampler(spec.sampling, rng=self._rng)
+
+    def _stations(self) -> tuple[Station, ...]:
+        return tuple(Station(detector, settings.every_s) for settings, detector in self._loaded.items())
 
     def _policies(self) -> tuple[KOfN, ...]:
         """One policy per rule; rules of shadow detectors are scored and counted, and judge nothing."""

@@ -35,6 +35,8 @@ PULSE_S = 0.25
 DUTIES_S = 1.0
 """How often the desk's clock-work and the metrics run."""
 
+PRUNE_EVERY_S = 60.0
+
 BROKER_AWAY_S = 3.0
 """A broker that is away for less is not worth a word: reconnecting takes that long."""
 
@@ -63,6 +65,10 @@ class Figures(Protocol):
 
     def backlog(self) -> Backlog:
         """What is owed to people. Raises LedgerError."""
+        ...
+
+    def prune(self, *, before: float) -> int:
+        """Delete some of what is older than `before` (wall seconds) and owed to nobody; 0: nothing is left to do."""
         ...
 
 
@@ -94,6 +100,7 @@ class DaemonService:
         self._gone: list[StreamId] = []
         self._stopping = asyncio.Event()
         self._heard_broker = parts.clock.monotonic()
+        self._prune_at = 0.0
 
     def stop(self) -> None:
         """Begin the orderly stop."""
@@ -202,7 +209,21 @@ class DaemonService:
                 p.health.degrade("ledger", str(error))
             p.orders.tick()
             self._measure()
+            self._forget_old()
             await p.clock.sleep(DUTIES_S)
+
+    def _forget_old(self) -> None:
+        """Keep retention: a little every minute, and more of it only while there is more."""
+        p = self._p
+        now = p.clock.monotonic()
+        if now < self._prune_at:
+            return
+        try:
+            pruned = p.figures.prune(before=p.clock.now().timestamp() - self.setup.keep_alerts_s)
+        except LedgerError as error:
+            p.health.degrade("ledger", str(error))
+            pruned = 0
+        self._prune_at = now + (DUTIES_S if pruned else PRUNE_EVERY_S)
 
     def _measure(self) -> None:
         p = self._p

@@ -22,6 +22,8 @@ class Setup:
     desk_rules: tuple[DeskRule, ...]
     sid_key: bytes | None = field(default=None, repr=False)
     names_shown: bool = True
+    keep_alerts_s: float = 365 * 86400.0
+    """How long closed alerts stay in the ledger."""
     fixed: tuple[tuple[str, str], ...] = ()
     """(section, fingerprint) of what only a restart can change; compared on reload so that a person is told."""
 

@@ -65,7 +65,7 @@ class FleetHandler(Protocol):
     async def on_lost(self, slot: int, reason: str) -> None:
         """A watcher is gone, and with it every look at its streams, until the next `on_ready` of this slot.
 
-        `reason` is `exit`, `signal:NAME`, `violation`, `silent`, `hung`, `start` or `failed`: a metric label.
+        `reason` is `exit`, `signal:NAME`, `violation`, `silent`, `hung`, `memory`, `start` or `failed`: a metric label.
         """
         ...
 
@@ -80,6 +80,8 @@ class FleetLimits:
     """Without a beat, which comes every second, a watcher is `silent`."""
     busy_s: float = 10.0
     """One look that takes longer is `hung`: a key picture decodes in milliseconds."""
+    memory_bytes: int = 2**30
+    """Resident memory of a watcher; one that holds more is `memory`: a decoder leaks, or a bomb went off."""
     healthy_s: float = 60.0
     """A watcher that was ready for so long starts with a clean slate."""
     backoff_s: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)

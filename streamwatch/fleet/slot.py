@@ -294,6 +294,8 @@ class Slot:
                 return "silent"
             if (self._beat.busy_s if self._beat else 0.0) > self._limits.busy_s:
                 return "hung"
+            if (self._beat.rss_bytes if self._beat else 0) > self._limits.memory_bytes:
+                return "memory"
             if process.link.statistics().stalled_s > self._limits.busy_s:
                 return "hung"
 

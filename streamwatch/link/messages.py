@@ -50,6 +50,8 @@ class DetectorSettings(Message):
     sha256: Annotated[str, Field(max_length=64)]
     """Of the model file as the daemon checked it; a watcher that finds another one refuses."""
     mode: Mode
+    every_s: Seconds = 0.0
+    """Least time between two pictures scored by it; 0: every look."""
 
 
 class RuleSettings(Message):

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import structlog
 
-from streamwatch.detectors.base import Detector
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.decisions import Decision, Level, Standing
 from streamwatch.domain.errors import StreamError
@@ -29,6 +28,7 @@ from streamwatch.runtime.life import Life, Phase
 from streamwatch.runtime.look import Outcome, Seen
 from streamwatch.runtime.report import Report, Reporter
 from streamwatch.runtime.timeline import Timeline
+from streamwatch.runtime.turns import Station, Turns
 from streamwatch.runtime.workers import DecoderCache, DecodeWorkers
 from streamwatch.sampling.base import Sampler
 from streamwatch.sources.base import PacketBuffer
@@ -61,7 +61,7 @@ class StreamPipeline:
         *,
         sampler: Sampler,
         policies: Sequence[Policy],
-        detectors: Sequence[Detector],
+        stations: Sequence[Station],
         buffer: PacketBuffer,
         workers: DecodeWorkers,
         reporter: Reporter,
@@ -72,7 +72,7 @@ class StreamPipeline:
         self.received = 0
         self._sampler = sampler
         self._policies = tuple(policies)
-        self._detectors = tuple(detectors)
+        self._turns = Turns(tuple(stations))
         self._buffer = buffer
         self._workers = workers
         self._report = reporter
@@ -170,7 +170,8 @@ class StreamPipeline:
 
     def _look_at(self, packet: Packet) -> None:
         if packet.key:
-            self._submit(packet, lambda cache: look.at_key(lambda: cache.get(packet.config), packet, self._detectors))
+            detectors = self._turns.at(packet.arrival)
+            self._submit(packet, lambda cache: look.at_key(lambda: cache.get(packet.config), packet, detectors))
             return
         packets = self._buffer.tail()
         if packets:  # an inner look: from the key picture up to this packet, once
@@ -193,9 +194,9 @@ class StreamPipeline:
             self._submit(packet, self._through(self._stretch, packets, score=due))
 
     def _through(self, stretch: Stretch, packets: Sequence[Packet], *, score: bool) -> Callable[[DecoderCache], Seen]:
-        recent = stretch.recent()
+        recent, detectors = stretch.recent(), self._turns.at(packets[-1].arrival)
         return lambda cache: look.contiguous(
-            lambda: stretch.decoder(cache, packets[0]), packets, self._detectors, recent=recent, score=score
+            lambda: stretch.decoder(cache, packets[0]), packets, detectors, recent=recent, score=score
         )
 
     def _submit(self, packet: Packet, work: Callable[[DecoderCache], Seen]) -> None:
@@ -264,6 +265,8 @@ class StreamPipeline:
         self._unsupported = None
         self._size = (seen.width, seen.height)
         scored = seen.packet
+        for scores in seen.scores:
+            self._turns.scored(scores.detector, scored.arrival)
         if scored.key:
             self._empty_keys = 0
         frame = FrameRef(
@@ -307,12 +310,12 @@ class StreamPipeline:
             reporter.new_session(self._session)
         self.report_level()
 
-    def equip(self, *, policies: Sequence[Policy], detectors: Sequence[Detector]) -> None:
+    def equip(self, *, policies: Sequence[Policy], stations: Sequence[Station]) -> None:
         """Go on with other detectors and rules; rules that stay keep their standing."""
         standing = tuple(Standing(rule=d.rule, open=d.level is Level.ALARM) for d in self.decisions())
         with self._lock:
             self._policies = tuple(policies)
-            self._detectors = tuple(detectors)
+            self._turns = Turns(tuple(stations))
         self.restore(standing)
 
     def demand(self, suspicion: float) -> None:

@@ -8,9 +8,7 @@ while the connection stays open. A player that does not keep up is cut off and c
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +17,7 @@ import structlog
 from streamwatch.testcard import amf0
 from streamwatch.testcard import rtmp_wire as wire
 from streamwatch.testcard.flv import FlvTag, TagKind
+from streamwatch.testcard.rtmp_publication import Counters, Name, Player, Publication, join, plain
 
 if TYPE_CHECKING:
     from typing import Self
@@ -27,131 +26,10 @@ _log = structlog.get_logger(__name__)
 
 _OPENING_S: Final = 10.0
 """From accepting a connection to its play or publish."""
-_MAX_BACKLOG: Final = 4 << 20
-"""Bytes that a slow player may leave unread (some 60 s of a demo stream), then it is cut off."""
 _MAX_CONNECTIONS: Final = 512
-_MAX_CACHED_TAGS: Final = 4096
 
 Refusal = Callable[[str], str | None]
 """Given `app/name` with its query, says why playing or publishing it is refused, or None."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What happened since the start; read it at any time."""
-
-    players: int = 0
-    """Accepted `play` commands."""
-    publishers: int = 0
-    """Accepted `publish` commands, not counting streams sent by this process itself."""
-    refused: int = 0
-    slow_players: int = 0
-    """Players cut off with more than 4 MiB unread."""
-    broken: int = 0
-    """Connections that did not speak RTMP."""
-
-
-class _Player:
-    """One connection that plays."""
-
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self.writer = writer
-        self.waits_for_key = True
-
-    def write(self, data: bytes) -> bool:
-        """Hand bytes to the transport; False when too many are unread."""
-        self.writer.write(data)
-        return self.writer.transport.get_write_buffer_size() <= _MAX_BACKLOG
-
-
-@dataclass(slots=True)
-class _Name:
-    """What the server knows about one `app/name`."""
-
-    feed: Feed | None = None
-    players: set[_Player] = field(default_factory=set)
-
-
-class Feed:
-    """One publication of a name. Made by `RtmpServer.publish`; used on the event loop; never waits."""
-
-    def __init__(self, name: str, state: _Name, counters: Counters, *, gop_cache: bool) -> None:
-        self.name = name
-        self._state = state
-        self._counters = counters
-        self._headers: dict[TagKind, FlvTag] = {}
-        self._gop: deque[FlvTag] | None = deque(maxlen=_MAX_CACHED_TAGS) if gop_cache else None
-        self._has_video = False
-
-    @property
-    def live(self) -> bool:
-        """Whether this publication still owns its name."""
-        return self._state.feed is self
-
-    @property
-    def players(self) -> int:
-        """How many connections play the name now."""
-        return len(self._state.players)
-
-    def send(self, tag: FlvTag) -> None:
-        """Pass a tag to every player. Tags after `end` are dropped."""
-        if not self.live:
-            return
-        self._has_video |= tag.kind is TagKind.VIDEO
-        header = tag.kind is TagKind.DATA or tag.is_header
-        if header:
-            self._headers[tag.kind] = tag
-        else:
-            self._remember(tag)
-        data = _chunked(tag)
-        for player in tuple(self._state.players):
-            if player.waits_for_key and not header:
-                if not self._begins(tag):
-                    continue
-                player.waits_for_key = False
-            self._write(player, data)
-
-    def end(self) -> None:
-        """Say that the stream ended. Players stay connected, as with nginx-rtmp; a second call does nothing."""
-        if not self.live:
-            return
-        self._state.feed = None
-        farewell = _join(
-            wire.status("NetStream.Play.UnpublishNotify", f"{self.name} is now unpublished."),
-            wire.user_control(wire.STREAM_EOF, 1),
-        )
-        for player in tuple(self._state.players):
-            player.waits_for_key = True
-            self._write(player, farewell)
-
-    def welcome(self, player: _Player) -> None:
-        """Give a new player what it needs before the next key picture: the headers, and the cached pictures if kept."""
-        for kind in (TagKind.DATA, TagKind.VIDEO, TagKind.AUDIO):
-            if kind in self._headers:
-                self._write(player, _chunked(self._headers[kind]))
-        if self._gop:
-            player.waits_for_key = False
-            for tag in self._gop:
-                self._write(player, _chunked(tag))
-
-    def _begins(self, tag: FlvTag) -> bool:
-        """Whether a player that waits may begin here; with sound only where no picture exists."""
-        return tag.is_key or (tag.kind is TagKind.AUDIO and not self._has_video)
-
-    def _remember(self, tag: FlvTag) -> None:
-        if self._gop is not None:
-            if tag.is_key:
-                self._gop.clear()
-            if self._gop or tag.is_key:
-                self._gop.append(tag)
-
-    def _write(self, player: _Player, data: bytes) -> None:
-        if player.writer.is_closing() or player.write(data):
-            return
-        self._counters.slow_players += 1
-        self._state.players.discard(player)
-        player.writer.transport.abort()
-        _log.warning("player cut off", stream=self.name, reason="slow")
 
 
 class RtmpServer:
@@ -172,7 +50,7 @@ class RtmpServer:
         self._gop_cache = gop_cache
         self._unknown_waits = unknown_waits
         self._refuse = refuse
-        self._names: dict[str, _Name] = {}
+        self._names: dict[str, Name] = {}
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._attached = asyncio.Event()
@@ -202,24 +80,24 @@ class RtmpServer:
         """The address of `app/name`."""
         return f"rtmp://{self._host}:{self._port}/{name}"
 
-    def publish(self, name: str) -> Feed:
+    def publish(self, name: str) -> Publication:
         """Begin a publication of `app/name` from inside this process.
 
         Raises:
             ValueError: somebody publishes it already.
 
         """
-        state = self._names.setdefault(name, _Name())
-        if state.feed is not None:
+        state = self._names.setdefault(name, Name())
+        if state.publication is not None:
             raise ValueError(f"{name} is already published")
-        state.feed = Feed(name, state, self.counters, gop_cache=self._gop_cache)
-        begin = _join(
+        state.publication = Publication(name, state, self.counters, gop_cache=self._gop_cache)
+        begin = join(
             wire.user_control(wire.STREAM_BEGIN, 1),
             wire.status("NetStream.Play.PublishNotify", f"{name} is now published."),
         )
         for player in tuple(state.players):
             player.write(begin)
-        return state.feed
+        return state.publication
 
     def players(self, name: str) -> int:
         """How many connections play `app/name` now, published or not."""
@@ -235,7 +113,7 @@ class RtmpServer:
 
     def cut(self, name: str) -> None:
         """Break every player's connection without a word, as a server that dies."""
-        for player in tuple(self._names.get(name, _Name()).players):
+        for player in tuple(self._names.get(name, Name()).players):
             player.writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -261,22 +139,22 @@ class RtmpServer:
             connection.leave()
             writer.transport.abort()
 
-    def attach(self, player: _Player, name: str) -> None:
+    def attach(self, player: Player, name: str) -> None:
         """Let a connection play `name`, now or when it is published."""
-        state = self._names.setdefault(name, _Name())
+        state = self._names.setdefault(name, Name())
         state.players.add(player)
         self.counters.players += 1
         self._attached.set()
-        if state.feed is not None:
-            state.feed.welcome(player)
+        if state.publication is not None:
+            state.publication.welcome(player)
 
-    def detach(self, player: _Player, name: str) -> None:
+    def detach(self, player: Player, name: str) -> None:
         """Forget a player, and the name with its last one."""
         state = self._names.get(name)
         if state is None:
             return
         state.players.discard(player)
-        if not state.players and state.feed is None:
+        if not state.players and state.publication is None:
             del self._names[name]
 
     def objection(self, name: str, *, playing: bool) -> tuple[str, str] | None:
@@ -286,7 +164,7 @@ class RtmpServer:
         if reason is not None:
             return (f"NetStream.{side}.Failed" if playing else "NetStream.Publish.Denied", reason)
         state = self._names.get(plain(name))
-        published = state is not None and state.feed is not None
+        published = state is not None and state.publication is not None
         if playing and not published and not self._unknown_waits:
             return "NetStream.Play.StreamNotFound", f"{plain(name)} not found."
         if not playing and published:
@@ -303,8 +181,8 @@ class _Connection:
         self._writer = writer
         self._chunks = wire.ChunkReader()
         self._app = ""
-        self._playing: tuple[_Player, str] | None = None
-        self._feed: Feed | None = None
+        self._playing: tuple[Player, str] | None = None
+        self._publication: Publication | None = None
 
     async def serve(self) -> None:
         """Handshake, then take messages until the peer leaves.
@@ -316,7 +194,7 @@ class _Connection:
         """
         async with asyncio.timeout(_OPENING_S):
             await self._handshake()
-            while self._playing is None and self._feed is None:
+            while self._playing is None and self._publication is None:
                 await self._take()
         while True:
             await self._take()  # a player may be silent for as long as it plays; its backlog is what bounds it
@@ -326,9 +204,9 @@ class _Connection:
         if self._playing is not None:
             self._server.detach(*self._playing)
             self._playing = None
-        if self._feed is not None:
-            self._feed.end()
-            self._feed = None
+        if self._publication is not None:
+            self._publication.end()
+            self._publication = None
 
     async def _handshake(self) -> None:
         if await self._reader.readexactly(1) != wire.VERSION:
@@ -347,12 +225,12 @@ class _Connection:
     def _handle(self, message: wire.Message) -> None:
         if message.kind in (wire.COMMAND, wire.COMMAND_AMF3):
             self._command(amf0.decode(message.payload[message.kind == wire.COMMAND_AMF3 :]))
-        elif message.kind in (wire.AUDIO, wire.VIDEO) and self._feed is not None and message.payload:
-            self._feed.send(FlvTag(TagKind(message.kind), message.timestamp, message.payload))
-        elif message.kind == wire.DATA and self._feed is not None:
+        elif message.kind in (wire.AUDIO, wire.VIDEO) and self._publication is not None and message.payload:
+            self._publication.send(FlvTag(TagKind(message.kind), message.timestamp, message.payload))
+        elif message.kind == wire.DATA and self._publication is not None:
             values = amf0.decode(message.payload)
             if values[:1] == ["@setDataFrame"]:
-                self._feed.send(FlvTag(TagKind.DATA, message.timestamp, amf0.encode(*values[1:])))
+                self._publication.send(FlvTag(TagKind.DATA, message.timestamp, amf0.encode(*values[1:])))
         elif message.kind == wire.USER_CONTROL and message.payload[:2] == wire.PING.to_bytes(2):
             self._say(wire.user_control(wire.PONG, int.from_bytes(message.payload[2:6])))
 
@@ -393,14 +271,14 @@ class _Connection:
             wire.user_control(wire.STREAM_BEGIN, 1),
             wire.status("NetStream.Play.Start", f"Playing {plain(full)}."),
         )
-        self._playing = (_Player(self._writer), plain(full))
+        self._playing = (Player(self._writer), plain(full))
         self._server.attach(*self._playing)
 
     def _publish(self, name: str) -> None:
         full = f"{self._app}/{name}"
-        if self._refused(full, playing=False) or self._feed is not None:
+        if self._refused(full, playing=False) or self._publication is not None:
             return
-        self._feed = self._server.publish(plain(full))
+        self._publication = self._server.publish(plain(full))
         self._server.counters.publishers += 1
         self._say(wire.status("NetStream.Publish.Start", f"Publishing {plain(full)}."))
 
@@ -415,23 +293,9 @@ class _Connection:
 
     def _say(self, *messages: wire.Message) -> None:
         """Answer. The reply that sets our chunk size fits into the default size, so one size serves all of them."""
-        self._writer.write(_join(*messages))
-
-
-def plain(name: str) -> str:
-    """`app/name` without its query."""
-    return name.partition("?")[0].strip("/")
+        self._writer.write(join(*messages))
 
 
 def _text(arguments: list[amf0.Value], index: int) -> str:
     value = arguments[index] if index < len(arguments) else None
     return value if isinstance(value, str) else ""
-
-
-def _join(*messages: wire.Message) -> bytes:
-    return b"".join(wire.chunks(message, wire.OUR_CHUNK) for message in messages)
-
-
-def _chunked(tag: FlvTag) -> bytes:
-    message = wire.Message(int(tag.kind), tag.payload, tag.timestamp_ms, stream_id=1)
-    return wire.chunks(message, wire.OUR_CHUNK)

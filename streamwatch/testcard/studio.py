@@ -125,7 +125,7 @@ class _HlsOutlet:
 
 
 @dataclass(slots=True)
-class _Publication:
+class _OnAir:
     """A stream that is on."""
 
     outlet: _Outlet
@@ -150,7 +150,7 @@ class Studio:
         self.rtmp = RtmpServer(host=host, port=rtmp_port)
         self.hls = HlsServer(host=host, port=http_port, clock=self._clock)
         self._cards = {plan.name: CardSwitch(plan.card) for plan in plans}
-        self._on: dict[str, _Publication] = {}
+        self._on: dict[str, _OnAir] = {}
         self._group = asyncio.TaskGroup()
         self._exit = AsyncExitStack()
 
@@ -193,7 +193,7 @@ class Studio:
         rtmp = plan.kind == "rtmp"
         outlet: _Outlet = _RtmpOutlet(self.rtmp, plan.path, pause) if rtmp else _HlsOutlet(self.hls, plan.path)
         task = self._group.create_task(self._broadcast(plan, outlet, pause, ready), name=f"studio {name}")
-        self._on[name] = _Publication(outlet, task, ready)
+        self._on[name] = _OnAir(outlet, task, ready)
 
     def end(self, name: str) -> None:
         """End a stream the orderly way: unpublished, or ENDLIST."""
@@ -259,13 +259,13 @@ class Studio:
             raise ValueError(f"no stream {name!r}; there are {', '.join(self._plans)}")
         return self._plans[name]
 
-    def _publication(self, name: str) -> _Publication:
+    def _publication(self, name: str) -> _OnAir:
         self._plan(name)
         if name not in self._on:
             raise ValueError(f"{name} is off")
         return self._on[name]
 
-    def _take(self, name: str) -> _Publication:
+    def _take(self, name: str) -> _OnAir:
         publication = self._publication(name)
         del self._on[name]
         return publication

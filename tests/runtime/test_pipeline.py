@@ -15,6 +15,7 @@ from streamwatch.evidence.kofn import KOfN
 from streamwatch.link.messages import FromWatcher, RuleLevel, Sampled, StreamLevel
 from streamwatch.runtime.pipeline import StreamPipeline
 from streamwatch.runtime.report import Reporter
+from streamwatch.runtime.turns import Station
 from streamwatch.runtime.workers import DecodeWorkers
 from streamwatch.sampling.adaptive import AdaptiveSampler
 from streamwatch.sources.gop import GopBuffer
@@ -50,7 +51,7 @@ class Stage:
             spec,
             sampler=AdaptiveSampler(SAMPLING, rng=random.Random(1)),
             policies=[KOfN(RULE)],
-            detectors=[ShadeDetector()],
+            stations=[Station(ShadeDetector())],
             buffer=GopBuffer(max_seconds=4, max_bytes=1 << 20),
             workers=self.workers,
             reporter=Reporter(stream=spec.id, epoch=1, emit=self.said.append, clock=self.clock),

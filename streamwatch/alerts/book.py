@@ -1,0 +1,114 @@
+"""The open alerts in hand: taken up from the ledger, added, found, closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from streamwatch.alerts.base import DeskRule, Store
+from streamwatch.alerts.quiet import Key, QuietSpells
+from streamwatch.alerts.remembering import COOLING_CLOSES, remember_closed, remember_informed
+from streamwatch.alerts.voice import Entry, Voice, read
+from streamwatch.domain.alerts import CloseReason, Event
+from streamwatch.domain.clock import Clock
+from streamwatch.domain.decisions import Severity
+from streamwatch.domain.errors import LedgerError
+from streamwatch.domain.streams import StreamId
+
+
+class Book:
+    """At most one open alert per stream and rule. What the store refuses to close stays open and is tried again."""
+
+    def __init__(
+        self, *, store: Store, quiet: QuietSpells, voice: Voice, clock: Clock, rules: Mapping[str, DeskRule]
+    ) -> None:
+        """`rules` is the desk's own, and changes with it."""
+        self._store = store
+        self._quiet = quiet
+        self._voice = voice
+        self._clock = clock
+        self._rules = rules
+        self._open: dict[Key, Entry] = {}
+        self._closing: dict[Key, CloseReason] = {}
+        self.restanding: set[StreamId] = set()
+        """Streams whose standing changed and whose watchers have not been told."""
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The open alerts; a list of its own, so that they may close while it is walked."""
+        return list(self._open.values())
+
+    def at(self, key: Key) -> Entry | None:
+        """The open alert of a stream and rule."""
+        return self._open.get(key)
+
+    def find(self, alert_id: str) -> Entry | None:
+        """An alert by its name: in hand where it is open, from the ledger where it is closed."""
+        for entry in self._open.values():
+            if entry.alert.id == alert_id:
+                return entry
+        alert = self._store.find(alert_id)
+        return None if alert is None or alert.open else read(alert)
+
+    def add(self, entry: Entry) -> None:
+        """Take up an alert that has just been opened, or opened again."""
+        self._open[entry.key] = entry
+        self._quiet.forget(entry.key)
+        self._voice.schedule_reminder(entry)
+        self.restanding.add(entry.alert.stream)
+
+    def restore(self) -> None:
+        """Take up what the ledger holds: open alerts, and what closed ones still mean."""
+        now = self._clock.monotonic()
+        for alert in self._store.alerts(open_only=True):
+            entry = read(alert)
+            if entry is None:
+                continue
+            entry.spoken_at = now
+            self._open[entry.key] = entry
+            self._voice.schedule_reminder(entry)
+            remember_informed(self._quiet, entry, stream=alert.stream, now=now, age_s=0.0)
+        remember_closed(self._store, self._quiet, rules=self._rules, clock=self._clock, open_keys=self._open)
+
+    def close_all(self, of: Callable[[StreamId], bool], reason: CloseReason) -> None:
+        """Close every alert on the streams meant. Raises LedgerError; `close_due` tries again."""
+        for key in self._open:
+            if of(key[0]):
+                self._closing[key] = reason
+        self.close_due()
+
+    def close(self, entry: Entry, reason: CloseReason, *, still_live: bool, **changes: Any) -> None:
+        """Close one alert. Raises LedgerError, and then it is open still."""
+        self._voice.speak(entry, Event.CLOSED, open_=False, still_live=still_live, close_reason=reason, **changes)
+        self._open.pop(entry.key, None)
+        self._closing.pop(entry.key, None)
+        self.cool_down(entry, reason)
+
+    def close_due(self) -> None:
+        """Close what is to be closed; every one is tried before the first failure is raised."""
+        failure: LedgerError | None = None
+        for key, reason in list(self._closing.items()):
+            entry = self._open.get(key)
+            if entry is None:
+                del self._closing[key]
+                continue
+            try:
+                self.close(entry, reason, still_live=False)
+            except LedgerError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def cool_down(self, entry: Entry, reason: CloseReason) -> None:
+        """Begin what follows a close: a cool-down where the rule and the reason have one, evidence that was judged."""
+        alert = entry.alert
+        rule = self._rules.get(alert.rule)
+        cools = alert.severity is not Severity.URGENT and reason in COOLING_CLOSES
+        self._quiet.closed(
+            entry.key,
+            at=self._clock.now(),
+            last_seen=entry.document.last_seen_at,
+            now=self._clock.monotonic(),
+            cooldown_s=rule.spec.cooldown_s if rule and cools else 0.0,
+        )
+        self.restanding.add(alert.stream)
