@@ -45,7 +45,6 @@ class AlertDesk:
         ulids: Ulids | None = None,
         listener: Listener = lambda _event: None,
     ) -> None:
-        self._store = store
         self._clock = clock
         self._node = node
         self._boot_id = boot_id
