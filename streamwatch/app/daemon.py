@@ -103,13 +103,17 @@ def compose(
     def on_ready(message: Ready) -> None:
         herald.sandbox((layer.name, layer.in_force, layer.detail) for layer in message.sandbox)
 
+    def on_event(event: AlertEvent) -> None:
+        metrics.alerts.labels(event.severity.value, event.event.value).inc()
+        delivery.call()
+
     desk = AlertDesk(
         store=ledger,
         notes=ledger,
         clock=clock,
         node=config.node,
         boot_id=boot_id,
-        listener=lambda _event: delivery.call(),
+        listener=on_event,
     )
     herald = Herald(
         publish=lambda message: bus.publish(message),  # noqa: PLW0108  # `bus` comes later

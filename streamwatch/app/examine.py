@@ -144,7 +144,7 @@ async def watch(
     Returns whether the stream was ever live. Raises SandboxError, ModelError where the watcher cannot start as asked.
     """
     clock = SystemClock()
-    ledger = MemoryLedger(clock=clock)
+    ledger = MemoryLedger(clock)
     desk = AlertDesk(store=ledger, notes=ledger, clock=clock, node="local", boot_id=secrets.token_hex(8), listener=tell)
     desk.configure(desk_rules(rules, {one.settings.name: one for one in equipped}))
     books = Books()
@@ -235,7 +235,7 @@ async def probe(url: SafeUrl, *, seconds: float, options: Options, allow_hosts: 
 
 def _no_desk(clock: Clock) -> AlertDesk:
     """A desk without rules, for work without alerts."""
-    ledger = MemoryLedger(clock=clock)
+    ledger = MemoryLedger(clock)
     return AlertDesk(store=ledger, notes=ledger, clock=clock, node="local", boot_id="local")
 
 

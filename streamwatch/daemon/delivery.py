@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from streamwatch.alerts.document import AlertDocument, with_latency
+from streamwatch.alerts.document import with_latency
 from streamwatch.bus.base import Bus, Outgoing
 from streamwatch.domain.alerts import AlertEvent
 from streamwatch.domain.clock import Clock
@@ -46,8 +46,8 @@ class Outbox(Protocol):
         """The broker has it."""
         ...
 
-    def acknowledged_since(self, at: float) -> Sequence[AlertEvent]:
-        """Events acknowledged at or after `at` (wall seconds), in order of commit."""
+    def owe_again(self, since: float) -> int:
+        """Owe again the newest event of each open alert and what was acknowledged since (wall seconds); how many."""
         ...
 
 
@@ -86,7 +86,7 @@ class Delivery:
             connection = await self._bus.wait_connected()
             try:
                 if connection != self._connection:
-                    await self._greet(connection)
+                    self._greet(connection)
                 delivered = await self._drain()
             except BusUnavailable:
                 continue  # wait_connected waits; nothing is lost, the event stays pending
@@ -110,14 +110,12 @@ class Delivery:
         except (TimeoutError, BusUnavailable, LedgerError) as error:
             log.warning("alerts stay in the ledger until the next start", why=str(error) or "no time left")
 
-    async def _greet(self, connection: int) -> None:
+    def _greet(self, connection: int) -> None:
         """A connection began. Unless it is the first, the broker may have lost what it acknowledged."""
         if self._connection:
-            again = self._outbox.acknowledged_since(self._clock.now().timestamp() - REOFFER_S)
-            for event in again:
-                await self._publish(event)
+            again = self._outbox.owe_again(self._clock.now().timestamp() - REOFFER_S)
             if again:
-                log.info("offered again after the reconnect", events=len(again))
+                log.info("offered again after the reconnect", events=again)
         self._connection = connection
 
     async def _drain(self) -> int:
@@ -135,7 +133,6 @@ class Delivery:
                 continue
             self._outbox.acknowledged(event.alert_id, event.seq, at=self._clock.now().timestamp())
             delivered += 1
-            self._metrics.alerts.labels(event.severity.value, event.event.value).inc()
         if delivered and not self._refused:
             self._health.mend("alerts")
         return delivered
@@ -143,7 +140,7 @@ class Delivery:
     def _fixed(self, event: AlertEvent) -> AlertEvent:
         """The event with its body as it will stay: the latency is measured once, at the first hand-over."""
         body = event.body
-        if event.triggered is not None and AlertDocument.decode(body).latency_ms is None:
+        if event.triggered is not None:  # forgotten by the ledger once the body is fixed
             latency_s = max(self._clock.monotonic() - event.triggered, 0.0)
             body = with_latency(body, round(latency_s * 1000))
             self._metrics.latency.observe(latency_s)

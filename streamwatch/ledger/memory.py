@@ -1,4 +1,4 @@
-"""A ledger that lasts as long as its process: for one stream examined by hand, for `demo`, and for tests."""
+"""A ledger that lasts as long as its process: for one stream examined by hand, and for tests."""
 
 from __future__ import annotations
 
@@ -10,35 +10,72 @@ from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import LedgerError
 from streamwatch.ledger.base import Backlog
 
-_Key = tuple[str, int]
-
 
 class MemoryLedger:
-    """Keeps the promises of `Ledger` but durability. One thread at a time."""
+    """Keeps every promise of `Ledger` but that of durability. One thread at a time."""
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._alerts: dict[str, Alert] = {}
-        self._events: dict[_Key, AlertEvent] = {}
-        self._committed: dict[_Key, float] = {}
-        self._offered: set[_Key] = set()
-        self._acknowledged: dict[_Key, float] = {}
+        self.events: list[AlertEvent] = []
+        """Everything ever committed, in order."""
+        self._committed: dict[tuple[str, int], float] = {}
+        self._acknowledged: dict[tuple[str, int], float] = {}
+        self._offered: set[tuple[str, int]] = set()
         self._notes: dict[str, str] = {}
         self._seen: dict[str, tuple[str, bytes, float]] = {}
 
     def commit(self, alert: Alert, event: AlertEvent) -> None:
         """Store the alert's new state and its event. Raises LedgerError where `seq` is not the next."""
-        before = self._alerts.get(alert.id)
-        if event.seq != alert.seq or event.seq != (before.seq if before else 0) + 1:
-            raise LedgerError(f"event {event.seq} of alert {alert.id} does not follow")
+        known = self._alerts.get(alert.id)
+        if (known is not None and alert.seq != known.seq + 1) or (event.alert_id, event.seq) != (alert.id, alert.seq):
+            raise LedgerError(f"event {event.seq} of alert {alert.id} is not the next one")
         self._alerts[alert.id] = alert
-        key = (event.alert_id, event.seq)
-        self._events[key] = event
-        self._committed[key] = self._wall()
+        self.events.append(event)
+        self._committed[event.alert_id, event.seq] = alert.changed_at
 
     def alerts(self, *, open_only: bool = True) -> Sequence[Alert]:
         """Alerts, oldest first."""
-        return tuple(alert for alert in self._alerts.values() if alert.open or not open_only)
+        found = sorted(self._alerts.values(), key=lambda alert: alert.id)
+        return [alert for alert in found if alert.open or not open_only]
+
+    def pending(self, limit: int = 100) -> Sequence[AlertEvent]:
+        """Events not yet acknowledged, in order of commit."""
+        return [event for event in self.events if (event.alert_id, event.seq) not in self._acknowledged][:limit]
+
+    def offer(self, alert_id: str, seq: int, body: str) -> None:
+        """Fix an event's body for ever. Raises LedgerError where it is unknown or fixed with another body."""
+        key = (alert_id, seq)
+        for place, event in enumerate(self.events):
+            if (event.alert_id, event.seq) == key and (key not in self._offered or event.body == body):
+                self._offered.add(key)
+                self.events[place] = replace(event, body=body, triggered=None)
+                return
+        raise LedgerError(f"event {seq} of alert {alert_id} is unknown, or its body is fixed already")
+
+    def acknowledged(self, alert_id: str, seq: int, *, at: float) -> None:
+        """Note that the broker has the event."""
+        if (alert_id, seq) in self._committed:
+            self._acknowledged.setdefault((alert_id, seq), at)
+
+    def backlog(self) -> Backlog:
+        """Say what is owed to people."""
+        pending = self.pending(limit=len(self.events))
+        oldest = min((self._committed[event.alert_id, event.seq] for event in pending), default=None)
+        age = 0.0 if oldest is None else max(self._clock.now().timestamp() - oldest, 0.0)
+        return Backlog(len(pending), age)
+
+    def acknowledged_since(self, at: float, limit: int = 1000) -> Sequence[AlertEvent]:
+        """Events acknowledged at or after `at` (wall seconds), in order of commit."""
+        return [e for e in self.events if self._acknowledged.get((e.alert_id, e.seq), -1.0) >= at][:limit]
+
+    def owe_again(self, since: float) -> int:
+        """Owe again what a broker that forgot us may have lost; see `SqliteLedger.owe_again`."""
+        newest = {(alert.id, alert.seq) for alert in self._alerts.values() if alert.open}
+        owed = [key for key, at in self._acknowledged.items() if at >= since or key in newest]
+        for key in owed:
+            del self._acknowledged[key]
+        return len(owed)
 
     def find(self, alert_id: str) -> Alert | None:
         """One alert, open or closed."""
@@ -46,35 +83,8 @@ class MemoryLedger:
 
     def closed_since(self, at: float) -> Sequence[Alert]:
         """Closed alerts that changed at or after `at` (wall seconds)."""
-        return tuple(alert for alert in self._alerts.values() if not alert.open and alert.changed_at >= at)
-
-    def pending(self, limit: int = 100) -> Sequence[AlertEvent]:
-        """Events not yet acknowledged, in order of commit."""
-        return tuple(event for key, event in self._events.items() if key not in self._acknowledged)[:limit]
-
-    def offer(self, alert_id: str, seq: int, body: str) -> None:
-        """Fix an event's body for ever. Raises LedgerError where it is unknown or was offered with another body."""
-        event = self._known(alert_id, seq)
-        if (alert_id, seq) in self._offered:
-            if event.body != body:
-                raise LedgerError(f"event {seq} of alert {alert_id} was offered with another body")
-            return
-        self._offered.add((alert_id, seq))
-        self._events[alert_id, seq] = replace(event, body=body)
-
-    def acknowledged(self, alert_id: str, seq: int, *, at: float) -> None:
-        """The broker has it. Raises LedgerError where the event is unknown."""
-        self._known(alert_id, seq)
-        self._acknowledged[alert_id, seq] = at
-
-    def acknowledged_since(self, at: float) -> Sequence[AlertEvent]:
-        """Events acknowledged at or after `at` (wall seconds), in order of commit."""
-        return tuple(event for key, event in self._events.items() if self._acknowledged.get(key, at - 1) >= at)
-
-    def backlog(self) -> Backlog:
-        """What is owed."""
-        owed = [self._committed[key] for key in self._events if key not in self._acknowledged]
-        return Backlog(len(owed), max(self._wall() - min(owed), 0.0) if owed else 0.0)
+        closed = [alert for alert in self._alerts.values() if not alert.open and alert.changed_at >= at]
+        return sorted(closed, key=lambda alert: alert.changed_at)[-1000:]
 
     def remember(self, key: str, value: str | None) -> None:
         """Keep a note; None forgets it."""
@@ -84,23 +94,31 @@ class MemoryLedger:
             self._notes[key] = value
 
     def recall(self, key: str) -> str | None:
-        """The note kept."""
+        """Return a note."""
         return self._notes.get(key)
 
     def seen(self, request_id: str) -> tuple[str, bytes] | None:
         """Digest and answer of a command answered not long ago."""
-        found = self._seen.get(request_id)
-        return found[:2] if found is not None and found[2] > self._wall() else None
+        digest, answer, forget_at = self._seen.get(request_id, ("", b"", 0.0))
+        return (digest, answer) if forget_at > self._clock.now().timestamp() else None
 
     def answered(self, request_id: str, digest: str, answer: bytes, *, keep_s: float) -> None:
         """Remember an answer."""
-        self._seen[request_id] = (digest, answer, self._wall() + keep_s)
+        self._seen[request_id] = (digest, answer, self._clock.now().timestamp() + keep_s)
 
-    def _known(self, alert_id: str, seq: int) -> AlertEvent:
-        event = self._events.get((alert_id, seq))
-        if event is None:
-            raise LedgerError(f"no event {seq} of alert {alert_id}")
-        return event
-
-    def _wall(self) -> float:
-        return self._clock.now().timestamp()
+    def prune(self, *, before: float) -> int:
+        """Delete closed alerts and old events that are owed to nobody; returns how many."""
+        pending = {event.alert_id for event in self.pending(limit=len(self.events))}
+        doomed = {a.id for a in self._alerts.values() if not a.open and a.changed_at < before and a.id not in pending}
+        count = len(self.events) + len(self._alerts)
+        self._alerts = {id_: alert for id_, alert in self._alerts.items() if id_ not in doomed}
+        self.events = [
+            event
+            for event in self.events
+            if event.alert_id in self._alerts
+            and (
+                self._acknowledged.get((event.alert_id, event.seq), before) >= before
+                or event.seq == self._alerts[event.alert_id].seq
+            )
+        ]
+        return count - len(self.events) - len(self._alerts)

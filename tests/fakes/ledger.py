@@ -1,131 +1,24 @@
-"""A ledger in memory, with a switch for a disk that refuses."""
+"""The ledger in memory, with a switch for a disk that refuses."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
-from streamwatch.domain.alerts import Alert, AlertEvent
-from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import LedgerError
-from streamwatch.ledger.base import Backlog
+from streamwatch.ledger.memory import MemoryLedger
+
+GUARDED = frozenset(name for name in vars(MemoryLedger) if not name.startswith("_"))
 
 
-class FakeLedger:
-    """Behaves as SqliteLedger does, and forgets all of it with the process."""
+class FakeLedger(MemoryLedger):
+    """While `broken`, every call raises LedgerError."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._alerts: dict[str, Alert] = {}
-        self.events: list[AlertEvent] = []
-        """Everything ever committed, in order."""
-        self._committed: dict[tuple[str, int], float] = {}
-        self._acknowledged: dict[tuple[str, int], float] = {}
-        self._offered: set[tuple[str, int]] = set()
-        self._notes: dict[str, str] = {}
-        self._seen: dict[str, tuple[str, bytes, float]] = {}
-        self.broken = False
+    broken = False
 
-    def commit(self, alert: Alert, event: AlertEvent) -> None:
-        self._require()
-        known = self._alerts.get(alert.id)
-        if (known is not None and alert.seq != known.seq + 1) or (event.alert_id, event.seq) != (alert.id, alert.seq):
-            raise LedgerError(f"event {event.seq} of alert {alert.id} is not the next one")
-        self._alerts[alert.id] = alert
-        self.events.append(event)
-        self._committed[event.alert_id, event.seq] = alert.changed_at
-
-    def alerts(self, *, open_only: bool = True) -> Sequence[Alert]:
-        self._require()
-        found = sorted(self._alerts.values(), key=lambda alert: alert.id)
-        return [alert for alert in found if alert.open or not open_only]
-
-    def pending(self, limit: int = 100) -> Sequence[AlertEvent]:
-        self._require()
-        return [event for event in self.events if (event.alert_id, event.seq) not in self._acknowledged][:limit]
-
-    def offer(self, alert_id: str, seq: int, body: str) -> None:
-        self._require()
-        key = (alert_id, seq)
-        for place, event in enumerate(self.events):
-            if (event.alert_id, event.seq) == key and (key not in self._offered or event.body == body):
-                self._offered.add(key)
-                self.events[place] = replace(event, body=body, triggered=None)
-                return
-        raise LedgerError(f"event {seq} of alert {alert_id} is unknown, or its body is fixed already")
-
-    def acknowledged(self, alert_id: str, seq: int, *, at: float) -> None:
-        self._require()
-        if (alert_id, seq) in self._committed:
-            self._acknowledged.setdefault((alert_id, seq), at)
-
-    def backlog(self) -> Backlog:
-        pending = self.pending(limit=len(self.events))
-        oldest = min((self._committed[event.alert_id, event.seq] for event in pending), default=None)
-        age = 0.0 if oldest is None else max(self._clock.now().timestamp() - oldest, 0.0)
-        return Backlog(len(pending), age)
-
-    def acknowledged_since(self, at: float, limit: int = 1000) -> Sequence[AlertEvent]:
-        self._require()
-        return [e for e in self.events if self._acknowledged.get((e.alert_id, e.seq), -1.0) >= at][:limit]
-
-    def owe_again(self, since: float) -> int:
-        self._require()
-        newest = {(alert.id, alert.seq) for alert in self._alerts.values() if alert.open}
-        owed = [key for key, at in self._acknowledged.items() if at >= since or key in newest]
-        for key in owed:
-            del self._acknowledged[key]
-        return len(owed)
-
-    def find(self, alert_id: str) -> Alert | None:
-        self._require()
-        return self._alerts.get(alert_id)
-
-    def closed_since(self, at: float) -> Sequence[Alert]:
-        self._require()
-        closed = [alert for alert in self._alerts.values() if not alert.open and alert.changed_at >= at]
-        return sorted(closed, key=lambda alert: alert.changed_at)[-1000:]
-
-    def remember(self, key: str, value: str | None) -> None:
-        self._require()
-        if value is None:
-            self._notes.pop(key, None)
-        else:
-            self._notes[key] = value
-
-    def recall(self, key: str) -> str | None:
-        self._require()
-        return self._notes.get(key)
-
-    def seen(self, request_id: str) -> tuple[str, bytes] | None:
-        self._require()
-        digest, answer, forget_at = self._seen.get(request_id, ("", b"", 0.0))
-        return (digest, answer) if forget_at > self._clock.now().timestamp() else None
-
-    def answered(self, request_id: str, digest: str, answer: bytes, *, keep_s: float) -> None:
-        self._require()
-        self._seen[request_id] = (digest, answer, self._clock.now().timestamp() + keep_s)
-
-    def prune(self, *, before: float) -> int:
-        self._require()
-        pending = {event.alert_id for event in self.pending(limit=len(self.events))}
-        doomed = {a.id for a in self._alerts.values() if not a.open and a.changed_at < before and a.id not in pending}
-        count = len(self.events) + len(self._alerts)
-        self._alerts = {id_: alert for id_, alert in self._alerts.items() if id_ not in doomed}
-        self.events = [
-            event
-            for event in self.events
-            if event.alert_id in self._alerts
-            and (
-                self._acknowledged.get((event.alert_id, event.seq), before) >= before
-                or event.seq == self._alerts[event.alert_id].seq
-            )
-        ]
-        return count - len(self.events) - len(self._alerts)
+    def __getattribute__(self, name: str) -> Any:
+        if name in GUARDED and self.broken:
+            raise LedgerError("the disk refuses")
+        return super().__getattribute__(name)
 
     def close(self) -> None:
         self.broken = True
-
-    def _require(self) -> None:
-        if self.broken:
-            raise LedgerError("the disk refuses")
