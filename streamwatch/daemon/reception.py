@@ -128,6 +128,7 @@ class Reception:
             watch_url=spec.watch_url,
             tests=spec.tests,
             still_live=self._live.get(stream, True),
+            shown=setup.shown(stream),
         )
         decision = decision_of(message)
         self._tell_desk(lambda: self._desk.observe(facts, decision))

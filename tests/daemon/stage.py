@@ -1,0 +1,242 @@
+"""A daemon of real organs, with a broker and a ledger in memory, a fleet without watchers, a clock that stands."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from streamwatch.alerts.base import DeskRule, DetectorFacts
+from streamwatch.alerts.desk import AlertDesk
+from streamwatch.alerts.gate import CommandGate
+from streamwatch.bus.base import Incoming, Outgoing
+from streamwatch.bus.topics import Topics
+from streamwatch.coverage.books import Books
+from streamwatch.daemon.delivery import Delivery
+from streamwatch.daemon.herald import Herald
+from streamwatch.daemon.orders import Orders
+from streamwatch.daemon.reception import Reception
+from streamwatch.daemon.roster import Roster
+from streamwatch.daemon.service import DaemonService, Parts
+from streamwatch.daemon.setup import Setup
+from streamwatch.domain.clock import rfc3339
+from streamwatch.domain.decisions import CloseWhen, Kind, Level, OpenWhen, RuleSpec, Severity
+from streamwatch.domain.streams import Reason, SamplingSpec, StreamId, StreamSpec
+from streamwatch.domain.urls import SafeUrl
+from streamwatch.link.messages import Configure, HitSeen, RuleLevel, Sampled, ScoreLine, StreamLevel
+from streamwatch.telemetry.health import Health
+from streamwatch.telemetry.metrics import Metrics
+from tests.fakes.bus import FakeBroker, FakeBus
+from tests.fakes.clock import FakeClock, settle
+from tests.fakes.fleet import FakeFleet
+from tests.fakes.ledger import FakeLedger
+
+SAMPLING = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0.1, inner=0.05)
+ROOT = "streamwatch/v1/edge-1"
+
+
+def spec(name: str, **changes: Any) -> StreamSpec:
+    made = StreamSpec(
+        id=StreamId(name),
+        url=SafeUrl(f"rtmp://127.0.0.1/live/{name}"),
+        sampling=SAMPLING,
+        name=name,
+        end_after_s=300,
+    )
+    return replace(made, **changes)
+
+
+def rule(name: str = "card", severity: Severity = Severity.HIGH) -> DeskRule:
+    made = RuleSpec(
+        name=name,
+        detector="cards",
+        label="test_card",
+        severity=severity,
+        kind=Kind.TEST if severity is Severity.TEST else Kind.CLASSIFIER,
+        open=OpenWhen(0.8, 2, 10, 0.4),
+        close=CloseWhen(0.5, 30),
+        cooldown_s=60,
+    )
+    return DeskRule(made, DetectorFacts("cards", "1", "0" * 64))
+
+
+def setup_of(*streams: StreamSpec, rules: tuple[DeskRule, ...] = (rule(),), **changes: Any) -> Setup:
+    configure = Configure(detectors=(), rules=(), max_pixels=1 << 20, allow_hosts=(), decode_workers=1)
+    return replace(Setup(streams=streams, configure=configure, desk_rules=rules), **changes)
+
+
+class Stage:
+    """Everything, and short words for what tests do with it."""
+
+    def __init__(self, setup: Setup, *, broker: FakeBroker | None = None, ledger: FakeLedger | None = None) -> None:
+        self.clock = FakeClock()
+        self.broker = broker or FakeBroker()
+        self.ledger = ledger or FakeLedger(self.clock)
+        self.fleet = FakeFleet()
+        self.metrics, self.health, self.books = Metrics(), Health(), Books()
+        self.topics = Topics("streamwatch/v1", "edge-1")
+        clock = self.clock
+
+        async def recall(topic_filter: str) -> list[Incoming]:
+            start = topic_filter.partition("+")[0]
+            kept = [m for t, m in self.broker.retained.items() if t.startswith(start)]
+            return [Incoming(m.topic, m.payload, retain=True) for m in kept]
+
+        def topic_of(event: Any) -> str:
+            sid = self.service.setup.sid(event.stream)
+            return self.topics.tests(sid) if event.severity is Severity.TEST else self.topics.alerts(sid)
+
+        self.desk = AlertDesk(
+            store=self.ledger,
+            notes=self.ledger,
+            clock=clock,
+            node="edge-1",
+            boot_id="boot",
+            listener=lambda _event: self.delivery.call(),
+        )
+        herald = Herald(
+            publish=lambda message: self.bus.publish(message),  # noqa: PLW0108
+            recall=recall,
+            topics=self.topics,
+            books=self.books,
+            health=self.health,
+            setup=lambda: self.service.setup,
+            clock=clock,
+            boot_id="boot",
+            version="0",
+        )
+        self.bus = FakeBus(self.broker, subscriptions=self.topics.subscriptions, herald=herald)
+        self.reception = Reception(
+            setup=lambda: self.service.setup,
+            spec_of=lambda stream: self.roster.get(stream),  # noqa: PLW0108
+            streams_of=lambda _slot: tuple(self.fleet.watched),
+            on_ready=lambda _ready: None,
+            books=self.books,
+            desk=self.desk,
+            metrics=self.metrics,
+            health=self.health,
+            clock=clock,
+        )
+        self.roster = Roster(watchers=self.fleet, books=self.books, desk=self.desk, clock=clock, limit=3)
+        self.delivery = Delivery(
+            outbox=self.ledger,
+            bus=self.bus,
+            topic_of=topic_of,
+            expiry_s=60,
+            metrics=self.metrics,
+            health=self.health,
+            clock=clock,
+        )
+        orders = Orders(
+            bus=self.bus,
+            topics=self.topics,
+            gate=CommandGate(seen=self.ledger, clock=clock, identify=True),
+            desk=self.desk,
+            roster=self.roster,
+            fleet=self.fleet,
+            setup=lambda: self.service.setup,
+            metrics=self.metrics,
+            clock=clock,
+            version="0",
+            delivered=self.delivery.call,
+        )
+        parts = Parts(
+            bus=self.bus,
+            watchers=self.fleet,
+            books=self.books,
+            desk=self.desk,
+            roster=self.roster,
+            herald=herald,
+            orders=orders,
+            delivery=self.delivery,
+            figures=self.ledger,
+            metrics=self.metrics,
+            health=self.health,
+            clock=clock,
+        )
+        self.service = DaemonService(parts, setup)
+
+    # --- what watchers would say ---
+
+    async def level(self, name: str, *, live: bool = True, ended: bool = False, reason: Reason | None = None) -> None:
+        await self.reception.on_message(
+            0, StreamLevel(epoch=1, stream=name, session="s1", live=live, ended=ended, reason=reason)
+        )
+
+    async def sample(self, name: str, *, gap_s: float | None = None, corrupt: bool = False) -> None:
+        line = ScoreLine(detector="cards", values=(("test_card", 0.1),), infer_s=0.001)
+        now = self.clock.monotonic()
+        await self.reception.on_message(
+            0,
+            Sampled(
+                epoch=1, stream=name, session="s1", at=self.clock.now(), arrival=now, media_s=now, gap_s=gap_s,
+                key=True, corrupt=corrupt, decode_s=0.01, scores=(line,),
+            ),
+        )  # fmt: skip
+
+    async def decided(self, name: str, level: Level, *, rule_name: str = "card", score: float = 0.95) -> None:
+        now = self.clock.monotonic()
+        hits = tuple(
+            HitSeen(at=self.clock.now() - timedelta(seconds=ago), arrival=now - ago, media_s=now - ago, score=score)
+            for ago in (0.5, 0.0)
+        )
+        await self.reception.on_message(
+            0,
+            RuleLevel(
+                epoch=1, stream=name, session="s1", rule=rule_name, level=level, suspicion=0.5, score=score,
+                hits=hits, first_seen=hits[0], last_seen=hits[1],
+            ),
+        )  # fmt: skip
+
+    async def covered(self, name: str) -> None:
+        await self.level(name)
+        await self.sample(name)
+        await self.pass_time(0.5)
+
+    # --- what the world sees ---
+
+    async def pass_time(self, seconds: float) -> None:
+        await self.clock.run(seconds)
+        await settle()
+
+    def said(self, leaf: str) -> list[dict[str, Any]]:
+        """Documents published on `ROOT/leaf`, oldest first."""
+        return [json.loads(m.payload) for m in self.broker.published if m.topic == f"{ROOT}/{leaf}" and m.payload]
+
+    def kept(self, leaf: str) -> dict[str, Any] | None:
+        """The retained document on `ROOT/leaf`."""
+        message = self.broker.retained.get(f"{ROOT}/{leaf}")
+        return json.loads(message.payload) if message else None
+
+    async def command(
+        self, topic: str, *, retain: bool = False, raw: bytes | None = None, **body: Any
+    ) -> dict[str, Any]:
+        """Send a command as a moderator's tool would, and return the newest reply."""
+        verb = topic.partition("/")[0]
+        before = len(self.said(f"replies/{verb}"))
+        payload = {"request_id": f"r{self.clock.monotonic()}", "at": rfc3339(self.clock.now()), **body}
+        data = raw if raw is not None else json.dumps(payload).encode()
+        self.broker.take(Outgoing(f"{ROOT}/commands/{topic}", data, retain=False))
+        await self.pass_time(0.3)
+        replies = self.said(f"replies/{verb}")
+        return replies[-1] if len(replies) > before else {}
+
+
+@asynccontextmanager
+async def running(stage: Stage) -> AsyncIterator[Stage]:
+    """The stage with its daemon at work; stopped in order at the end."""
+    task = asyncio.create_task(stage.service.run(), name="daemon")
+    await stage.pass_time(1.0)
+    try:
+        yield stage
+    finally:
+        stage.service.stop()
+        for _ in range(50):
+            if task.done():
+                break
+            await stage.pass_time(0.5)
+        await asyncio.wait_for(task, 5)
