@@ -12,7 +12,9 @@ import numpy as np
 
 from streamwatch.testcard.pattern import test_card as card
 
-OPTIONS = {"rw_timeout": "5000000", "analyzeduration": "1000000"}
+OPTIONS = {"rw_timeout": "5000000", "fpsprobesize": "0"}
+"""No pictures are counted for a frame rate. (A short `analyzeduration` would open a stream joined between two key
+pictures with its sound only.)"""
 
 
 @dataclass
@@ -49,7 +51,7 @@ def play(url: str, *, frames: int = 10_000, stop: Callable[[Played], bool] = lam
                 played.cards.append(shows_card(frame.to_ndarray(format="rgb24")))
                 if len(played.times) >= frames or stop(played):
                     break
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, IndexError) as error:  # IndexError: no video, or a track that appeared later
         played.error = type(error).__name__
     return played
 
