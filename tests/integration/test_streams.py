@@ -1,0 +1,87 @@
+"""What can become of a publication, told apart as the interface says."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+from tests.integration.clips import Clips
+from tests.integration.conftest import Site
+
+STALLED_WITHIN_S = 15.0
+
+
+async def test_frozen_publisher_is_stalled_and_covered_again_when_it_goes_on(site: Site) -> None:
+    publisher = await site.broadcast("live", "lobby")
+    daemon = await site.daemon("live/lobby")
+    covered = await site.desk.state("lobby", "covered", limit=20)
+
+    mark = len(site.desk.messages.entries)
+    frozen = publisher.freeze()
+    stalled = await site.desk.state("lobby", "uncovered", reason="stalled", limit=20, since=mark)
+    assert stalled.at - frozen <= STALLED_WITHIN_S
+
+    mark = len(site.desk.messages.entries)
+    publisher.thaw()
+    again = await site.desk.state("lobby", "covered", limit=20, since=mark)
+    assert again.what.document["session"] == covered.what.document["session"]
+    assert (await daemon.metrics())["streamwatch_uncovered_seconds_total{reason=stalled}"] > 0
+
+
+async def test_publisher_that_vanishes_from_a_server_with_defaults_is_stalled(site: Site) -> None:
+    publisher = await site.broadcast("plain", "lobby")
+    await site.daemon("plain/lobby")
+    await site.desk.state("lobby", "covered", limit=20)
+
+    await publisher.stop(signal.SIGKILL)
+
+    stalled = await site.desk.state("lobby", "uncovered", limit=20)
+    assert stalled.what.document["reason"] == "stalled"
+    assert not site.desk.messages.all(lambda m: m.last == "state" and '"ended"' in m.payload)
+
+
+async def test_server_killed_and_restarted_is_found_again(site: Site) -> None:
+    publishers = [await site.broadcast("live", "lobby"), await site.broadcast("hls", "hall")]
+    await site.daemon("live/lobby", "hls/hall")
+    await asyncio.gather(*(site.desk.state(sid, "covered", limit=30) for sid in ("lobby", "hall")))
+
+    mark = len(site.desk.messages.entries)
+    await site.nginx.stop(signal.SIGKILL)
+    for publisher in publishers:
+        await publisher.stop()
+    await asyncio.gather(
+        *(
+            site.desk.messages.until(
+                lambda m, sid=sid: m.topic.endswith(f"/{sid}/state") and '"covered"' not in m.payload,
+                limit=20,
+                what=f"{sid} is no longer covered",
+                since=mark,
+            )
+            for sid in ("lobby", "hall")
+        )
+    )
+    mark = len(site.desk.messages.entries)
+    await site.nginx.start()
+    for publisher in publishers:
+        await publisher.start()
+    await asyncio.gather(*(site.desk.state(sid, "covered", limit=30, since=mark) for sid in ("lobby", "hall")))
+
+
+async def test_change_of_picture_size_goes_on_in_the_same_session(
+    site: Site, make_clips: Callable[[int, int], Awaitable[Clips]]
+) -> None:
+    publisher = await site.broadcast("live", "lobby")
+    daemon = await site.daemon("live/lobby")
+    covered = await site.desk.state("lobby", "covered", limit=20)
+    smaller = await make_clips(426, 240)
+
+    publisher.show("card", smaller)
+    opened = await site.desk.event("lobby", "opened", limit=20)  # the new pictures are read rightly
+
+    publisher.show("card")
+    await site.desk.event("lobby", "updated", limit=20)
+    assert opened.what.document["stream"]["session"] == covered.what.document["session"]
+    states = site.desk.messages.all(lambda m: m.topic.endswith("/lobby/state"))
+    assert [m.document["state"] for m in states] == ["connecting", "covered"]
+    assert (await daemon.streams())["lobby"]["state"] == "covered"
