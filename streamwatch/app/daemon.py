@@ -32,6 +32,7 @@ from streamwatch.daemon.setup import Setup
 from streamwatch.domain.alerts import AlertEvent
 from streamwatch.domain.clock import Clock, SystemClock
 from streamwatch.domain.decisions import Severity
+from streamwatch.domain.streams import Reason, StreamId
 from streamwatch.fleet.assigner import LeastLoaded
 from streamwatch.fleet.base import FleetLimits
 from streamwatch.fleet.supervisor import Fleet
@@ -100,6 +101,10 @@ def compose(
         sid = setup().sid(event.stream)
         return topics.tests(sid) if event.severity is Severity.TEST else topics.alerts(sid)
 
+    def on_quarantine(stream: StreamId, until: float | None) -> None:
+        if until is not None:
+            books.hindered([stream], Reason.QUARANTINED, clock.monotonic())
+
     def on_ready(message: Ready) -> None:
         herald.sandbox((layer.name, layer.in_force, layer.detail) for layer in message.sandbox)
 
@@ -147,6 +152,8 @@ def compose(
         assigner=LeastLoaded(ready.watchers),
         clock=clock,
         limits=FleetLimits(memory_bytes=config.limits.memory),
+        spare=True,
+        on_quarantine=on_quarantine,
     )
     roster = Roster(watchers=fleet, books=books, desk=desk, clock=clock, limit=config.limits.max_streams)
     delivery = Delivery(

@@ -129,6 +129,10 @@ def _label_problems(loaded: Loaded, equipped: dict[str, Equipped]) -> Iterator[P
 
 def _not_yet(loaded: Loaded) -> Iterator[Problem]:
     """What the public interface names and this version does not do: refused, because silence would read as done."""
+    if loaded.config.state.retention.samples > 0:
+        yield loaded.problem(
+            "state.retention.samples", "scores of single frames are not kept by this version", "0s, or leave it out"
+        )
     for index, origin in enumerate(loaded.config.origins):
         yield loaded.problem(
             f"origins.{index}",

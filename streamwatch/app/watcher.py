@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from streamwatch.domain.errors import SandboxError
+from streamwatch.link.blackbox import BlackBox
 from streamwatch.sandbox.enter import enter
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--sandbox", choices=("required", "preferred", "off"), required=True)
     parser.add_argument("--log-level", default="info")
     arguments = parser.parse_args()
+    black_box = BlackBox.inherited()
     layers: tuple[LayerState, ...] = ()
     refusal = ""
     try:
@@ -33,7 +35,9 @@ def main() -> None:
 
     from streamwatch.app import workbench  # noqa: PLC0415  # only now: this imports the decoder and the engine
 
-    workbench.serve(arguments.link_fd, layers=layers, refusal=refusal, log_level=arguments.log_level)
+    workbench.serve(
+        arguments.link_fd, layers=layers, refusal=refusal, black_box=black_box, log_level=arguments.log_level
+    )
     sys.exit(0)
 
 

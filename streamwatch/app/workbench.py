@@ -19,6 +19,7 @@ from streamwatch.domain.media import CodecConfig
 from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl, printable
 from streamwatch.evidence.kofn import KOfN
+from streamwatch.link.blackbox import BlackBox
 from streamwatch.link.messages import (
     Configure,
     DetectorSettings,
@@ -36,7 +37,7 @@ from streamwatch.runtime.pipeline import StreamPipeline
 from streamwatch.runtime.report import Reporter
 from streamwatch.runtime.supervise import keep
 from streamwatch.runtime.turns import Station
-from streamwatch.runtime.workers import DecodeWorkers, WorkerStatistics
+from streamwatch.runtime.workers import DecoderCache, DecodeWorkers, Job, WorkerStatistics
 from streamwatch.sampling.adaptive import AdaptiveSampler
 from streamwatch.sandbox.report import LayerState
 from streamwatch.sources.address import AddressPolicy
@@ -57,8 +58,16 @@ BUFFER_BYTES = 8 * 1024 * 1024
 class Workbench:
     """Builds pipelines from the detectors and rules in force. Event loop only."""
 
-    def __init__(self, *, emit: Callable[[FromWatcher], None], clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self,
+        *,
+        emit: Callable[[FromWatcher], None],
+        black_box: BlackBox,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
         self._emit = emit
+        self._black_box = black_box
         self._clock = clock
         self._rng = rng
         self._loop = asyncio.get_running_loop()
@@ -118,7 +127,7 @@ class Workbench:
             policies=self._policies(),
             stations=self._stations(),
             buffer=GopBuffer(max_seconds=spec.sampling.lookback_s, max_bytes=BUFFER_BYTES),
-            workers=self._workers,
+            workers=_Recorded(self._workers, self._black_box, epoch),
             reporter=self._reporter(spec, epoch),
             clock=self._clock,
             loop=self._loop,
@@ -163,13 +172,29 @@ class Workbench:
         return Reporter(stream=spec.id, epoch=epoch, emit=self._emit, clock=self._clock)
 
 
-def serve(link_fd: int, *, layers: Sequence[LayerState], refusal: str, log_level: str) -> None:
+class _Recorded:
+    """The decode workers, with each look of one assignment noted in the black box: if it kills us, the daemon knows."""
+
+    def __init__(self, workers: DecodeWorkers, black_box: BlackBox, epoch: int) -> None:
+        self._workers = workers
+        self._black_box = black_box
+        self._epoch = epoch
+
+    def submit(self, deadline: float, job: Job) -> bool:
+        def recorded(cache: DecoderCache) -> None:
+            with self._black_box.looking(self._epoch):
+                job(cache)
+
+        return self._workers.submit(deadline, recorded)
+
+
+def serve(link_fd: int, *, layers: Sequence[LayerState], refusal: str, black_box: BlackBox, log_level: str) -> None:
     """Run the watcher over this link until it ends."""
     logs.configure(process="watcher", form="json", level=log_level)
-    asyncio.run(_serve(link_fd, layers=layers, refusal=refusal))
+    asyncio.run(_serve(link_fd, layers=layers, refusal=refusal, black_box=black_box))
 
 
-async def _serve(link_fd: int, *, layers: Sequence[LayerState], refusal: str) -> None:
+async def _serve(link_fd: int, *, layers: Sequence[LayerState], refusal: str, black_box: BlackBox) -> None:
     link = await Link.to_daemon(link_fd)
     if refusal:
         link.post(Failed(what="sandbox", detail=printable(refusal, 300)))
@@ -188,7 +213,7 @@ async def _serve(link_fd: int, *, layers: Sequence[LayerState], refusal: str) ->
             link.abort()
 
     clock = SystemClock()
-    workshop = Workbench(emit=emit, clock=clock, rng=random.SystemRandom())
+    workshop = Workbench(emit=emit, black_box=black_box, clock=clock, rng=random.SystemRandom())
     service = WatcherService(
         _Wire(link, emit),
         workshop,

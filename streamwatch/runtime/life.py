@@ -16,6 +16,9 @@ from streamwatch.domain.streams import Reason
 STALL_S = 5.0
 """A packet older than this, on top of the transport's burst, is a stall: interface, 'ended'."""
 
+FLOWING_S = 2.0
+"""Media counts as flowing while its newest packet is not older than this, on top of the transport's burst."""
+
 _SAID_BY_SILENCE = frozenset({Reason.CONNECTING, Reason.STALLED})
 
 
@@ -84,6 +87,10 @@ class Life:
             self._refused_since = now
         if self._phase is Phase.LIVE and now - self._refused_since >= grace_s:
             self._phase = Phase.ENDED
+
+    def flowing(self, now: float) -> bool:
+        """Whether packets arrive; a stall is called one later, once it is certain."""
+        return now - self._last_media <= FLOWING_S + self._burst_s
 
     def standing(self, now: float) -> Standing:
         """Judge the stream at `now`; may end a stream that was silent for too long."""

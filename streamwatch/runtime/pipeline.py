@@ -29,7 +29,7 @@ from streamwatch.runtime.look import Outcome, Seen
 from streamwatch.runtime.report import Report, Reporter
 from streamwatch.runtime.timeline import Timeline
 from streamwatch.runtime.turns import Station, Turns
-from streamwatch.runtime.workers import DecoderCache, DecodeWorkers
+from streamwatch.runtime.workers import DecoderCache, Workers
 from streamwatch.sampling.base import Sampler
 from streamwatch.sources.base import PacketBuffer
 
@@ -63,7 +63,7 @@ class StreamPipeline:
         policies: Sequence[Policy],
         stations: Sequence[Station],
         buffer: PacketBuffer,
-        workers: DecodeWorkers,
+        workers: Workers,
         reporter: Reporter,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
@@ -392,7 +392,7 @@ class StreamPipeline:
         )
 
     def _why_not_seen(self, now: float) -> tuple[Reason | None, str]:
-        """What keeps a live stream with flowing media from being seen; None while nothing does for long enough."""
+        """What keeps a live stream from being seen while it is not yet called stalled; None while nothing does."""
         if self._trouble is not None and self._trouble[0] is Reason.CODEC:
             return self._trouble
         since = self._last_scored if self._last_scored is not None else self._live_since
@@ -400,7 +400,9 @@ class StreamPipeline:
             return None, ""
         if self._trouble is not None:
             return self._trouble
-        if self._last_key is None or now - self._last_key > self.spec.sampling.max_gap_s:
+        if self._last_key is None or self._last_key <= since:  # every key that came was looked at
+            if not self._life.flowing(now):
+                return Reason.STALLED, "no media arrives"
             return Reason.NO_KEYS, "no key picture arrives"
         if not self._idle.is_set():
             return Reason.OVERLOAD, "looks wait for a decode worker"

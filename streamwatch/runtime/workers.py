@@ -10,7 +10,7 @@ import heapq
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -49,6 +49,14 @@ class DecoderCache:
 
 Job = Callable[[DecoderCache], None]
 """Runs in a worker thread; reports its own result and handles its own errors."""
+
+
+class Workers(Protocol):
+    """Where a pipeline takes its looks."""
+
+    def submit(self, deadline: float, job: Job) -> bool:
+        """Queue a job, the earliest deadline first; False when there is no room. Any thread."""
+        ...
 
 
 class WorkerStatistics(NamedTuple):

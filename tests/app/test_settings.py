@@ -1,0 +1,138 @@
+"""From a file to what the daemon works by: the public table of bad input, as far as a file can be bad."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from streamwatch.app import settings
+from streamwatch.domain.decisions import Kind, Severity
+from streamwatch.domain.errors import ConfigError, UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+def minimal() -> dict[str, object]:
+    made: dict[str, object] = yaml.safe_load((ROOT / "config/minimal.yaml").read_text(encoding="utf-8"))
+    return made
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def written(change: Callable[[dict], None] = lambda _config: None) -> Path:
+        config = minimal()
+        change(config)
+        path = tmp_path / "streamwatch.yaml"
+        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        return path
+
+    return written
+
+
+def problems(path: Path) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        settings.read(path)
+    assert caught.value.exit_code == 2
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_smallest_file_runs_with_the_shipped_model(write: Callable[..., Path]) -> None:
+    ready = settings.read(write())
+    assert [spec.id for spec in ready.setup.streams] == ["lobby"]
+    (rule,) = ready.setup.desk_rules
+    assert (rule.spec.severity, rule.spec.kind) == (Severity.TEST, Kind.TEST)
+    assert len(rule.detector.sha256) == 64
+    assert ready.setup.configure.detectors[0].sha256 == rule.detector.sha256
+    assert ready.watchers >= 1
+    assert ready.broker.url.reveal() == "mqtt://127.0.0.1:1883"
+
+
+def test_the_annotated_file_is_good() -> None:
+    settings.read(ROOT / "config/streamwatch.yaml")
+
+
+def test_a_missing_model_names_the_line_and_where_it_was_looked_for(write: Callable[..., Path]) -> None:
+    def change(config: dict) -> None:
+        config["detectors"][0]["model"] = "models/nowhere"
+
+    (said,) = problems(write(change))
+    assert ":10: detectors.0.model: no such folder: models/nowhere (looked for " in said
+
+
+def test_a_changed_model_names_its_hash(write: Callable[..., Path], tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "models/test-card", tmp_path / "mine")
+    model = tmp_path / "mine/model.onnx"
+    model.write_bytes(model.read_bytes() + b"\0")
+
+    def change(config: dict) -> None:
+        config["detectors"][0]["model"] = "mine"
+
+    assert any("sha256" in said for said in problems(write(change)))
+
+
+def test_labels_that_do_not_match_the_output_are_named(write: Callable[..., Path], tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "models/test-card", tmp_path / "mine")
+    (tmp_path / "mine/labels.txt").write_text("test_card\nanother\n", encoding="utf-8")
+
+    def change(config: dict) -> None:
+        config["detectors"][0]["model"] = "mine"
+
+    assert any("2 labels" in said for said in problems(write(change)))
+
+
+def test_a_rule_on_a_label_that_nobody_scores_is_named_with_the_known_ones(write: Callable[..., Path]) -> None:
+    def change(config: dict) -> None:
+        config["rules"][0]["label"] = "tset_card"
+
+    (said,) = problems(write(change))
+    assert "rules.0.label" in said
+    assert "one of test_card" in said
+
+
+def test_what_this_version_does_not_do_is_refused_by_name(write: Callable[..., Path]) -> None:
+    def change(config: dict) -> None:
+        config["origins"] = [
+            {"name": "edge", "kind": "mediamtx", "api": "http://127.0.0.1:9997", "read": "rtmp://127.0.0.1/{name}"}
+        ]
+        config["state"] = {"retention": {"samples": "7d"}}
+        config["detectors"].append({"name": "known", "kind": "pdq", "lists": ["lists/x"]})
+
+    said = problems(write(change))
+    for key in ("origins.0", "state.retention.samples", "detectors.1.kind"):
+        assert any(f" {key}:" in line for line in said), key
+
+
+def test_a_plug_in_kind_that_nobody_offers_is_named(write: Callable[..., Path]) -> None:
+    def change(config: dict) -> None:
+        config["detectors"][0]["kind"] = "magic"
+
+    assert any("magic" in said and "onnx" in said for said in problems(write(change)))
+
+
+def test_two_readings_of_one_file_are_equal_and_a_change_shows_where_it_is(write: Callable[..., Path]) -> None:
+    path = write()
+    first, second = settings.read(path).setup, settings.read(path).setup
+    assert first == second
+
+    def change(config: dict) -> None:
+        config["mqtt"]["url"] = "mqtt://127.0.0.1:1884"
+
+    changed = settings.read(write(change)).setup
+    assert changed != first
+    assert replace(changed, fixed=first.fixed) == first
+    assert {name for name, _ in set(changed.fixed) ^ set(first.fixed)} == {"mqtt"}
+
+
+def test_a_secret_shows_in_no_fingerprint(write: Callable[..., Path]) -> None:
+    def change(config: dict) -> None:
+        config["mqtt"] |= {"username": "u", "password": "hunter2hunter2"}
+
+    assert "hunter2" not in repr(settings.read(write(change)))
+
+
+def test_a_missing_file_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        settings.read(tmp_path / "nowhere.yaml")
