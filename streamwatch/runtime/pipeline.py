@@ -400,9 +400,9 @@ class StreamPipeline:
             return None, ""
         if self._trouble is not None:
             return self._trouble
-        if self._last_key is None or self._last_key <= since:  # every key that came was looked at
-            if not self._life.flowing(now):
-                return Reason.STALLED, "no media arrives"
+        if not self._life.flowing(now):
+            return Reason.STALLED, "no media arrives"
+        if self._last_key is None or self._last_key <= since:
             return Reason.NO_KEYS, "no key picture arrives"
         if not self._idle.is_set():
             return Reason.OVERLOAD, "looks wait for a decode worker"

@@ -176,6 +176,23 @@ async def test_silence_is_a_stall_and_ends_the_stream_only_after_its_time(stage:
     assert (stage.level.ended, stage.level.reason) == (True, Reason.SILENT)
 
 
+async def test_silence_that_breaks_the_promise_first_is_never_laid_on_pictures_or_keys(stage: Stage) -> None:
+    for _ in range(4):
+        await stage.put("shade:0", after=1.9)
+    assert len(stage.scores) == 1  # the other keys were not worth a look yet
+    stage.clock.advance(4.5)  # over the promise, not yet a stall by its own measure
+    stage.pipeline.report_level()
+    assert stage.of(StreamLevel)[-1].reason is Reason.STALLED
+
+
+async def test_media_without_keys_is_no_keys(stage: Stage) -> None:
+    await stage.put("shade:0")
+    for _ in range(11):
+        await stage.put("shade:0", key=False, after=1)
+    stage.pipeline.report_level()
+    assert stage.of(StreamLevel)[-1].reason is Reason.NO_KEYS
+
+
 async def test_media_time_going_back_is_a_new_timeline(stage: Stage) -> None:
     await stage.put("shade:0")
     stage.media_s = -12.0
