@@ -393,13 +393,12 @@ class StreamPipeline:
 
     def _why_not_seen(self, now: float) -> tuple[Reason | None, str]:
         """What keeps a live stream from being seen while it is not yet called stalled; None while nothing does."""
-        if self._trouble is not None and self._trouble[0] is Reason.CODEC:
-            return self._trouble
         since = self._last_scored if self._last_scored is not None else self._live_since
-        if now - since <= self.spec.sampling.max_gap_s:
-            return None, ""
-        if self._trouble is not None:
+        overdue = now - since > self.spec.sampling.max_gap_s
+        if self._trouble is not None and (overdue or self._trouble[0] is Reason.CODEC):
             return self._trouble
+        if not overdue:
+            return None, ""
         if not self._life.flowing(now):
             return Reason.STALLED, "no media arrives"
         if self._last_key is None or self._last_key <= since:
