@@ -17,16 +17,18 @@ from typing import NamedTuple
 import structlog
 
 from streamwatch.domain.clock import Clock
-from streamwatch.domain.decisions import Decision, Level, Standing
+from streamwatch.domain.decisions import Decision, Standing
 from streamwatch.domain.errors import StreamError
 from streamwatch.domain.media import FrameRef, MediaInfo, Packet, Sample
-from streamwatch.domain.streams import Reason, StreamSpec
+from streamwatch.domain.streams import StreamSpec
 from streamwatch.evidence.base import Policy
 from streamwatch.runtime import look
+from streamwatch.runtime.bench import Bench
 from streamwatch.runtime.contiguous import Stretch
 from streamwatch.runtime.life import Life, Phase
 from streamwatch.runtime.look import Outcome, Seen
 from streamwatch.runtime.report import Report, Reporter
+from streamwatch.runtime.sight import Sight
 from streamwatch.runtime.timeline import Timeline
 from streamwatch.runtime.turns import Station, Turns
 from streamwatch.runtime.workers import DecoderCache, Workers
@@ -34,9 +36,6 @@ from streamwatch.sampling.base import Sampler
 from streamwatch.sources.base import PacketBuffer
 
 log = structlog.get_logger(__name__)
-
-EMPTY_KEYS_LIMIT = 2
-"""Keys in a row that gave no picture: after so many the stream has no usable keys and is decoded contiguously."""
 
 PATIENCE_S = 30.0
 """How long a file read fast waits for the look in progress."""
@@ -71,7 +70,7 @@ class StreamPipeline:
         self.spec = spec
         self.received = 0
         self._sampler = sampler
-        self._policies = tuple(policies)
+        self._bench = Bench(policies)
         self._turns = Turns(tuple(stations))
         self._buffer = buffer
         self._workers = workers
@@ -86,13 +85,7 @@ class StreamPipeline:
         self._timeline = Timeline()
         self._session = ""
         self._info: MediaInfo | None = None
-        self._size = (0, 0)
-        self._last_scored: float | None = None
-        self._live_since = 0.0
-        self._last_key: float | None = None
-        self._empty_keys = 0
-        self._trouble: tuple[Reason, str] | None = None
-        self._unsupported: tuple[str, str] | None = None
+        self._sight = Sight()
         self._missed = 0
         self._score_trouble = ""
         self._decode_s = 0.0
@@ -130,12 +123,12 @@ class StreamPipeline:
             if self._timeline.packet(packet):
                 self._forget_pictures()
             if packet.key:
-                self._last_key = packet.arrival
+                self._sight.key(packet.arrival)
             self._buffer.put(packet)
             due = self._sampler.packet(arrival=packet.arrival, key=packet.key, size=packet.size)
-            if self._unusable_codec(packet):
+            if self._sight.hopeless(packet.config):
                 return
-            if self._contiguous():
+            if self._sight.keys_useless or self._sampler.between_keys():
                 self._feed(packet, due=due)
                 return
             self._stretch = None
@@ -148,10 +141,7 @@ class StreamPipeline:
         if not self._life.media(now):
             return
         self._session = secrets.token_hex(8)
-        self._live_since = now
-        self._last_scored = None
-        self._trouble = None
-        self._empty_keys = 0
+        self._sight = Sight(now)
         self._timeline = Timeline()
         self._sampler.restart()
         self._forget_pictures()
@@ -162,16 +152,12 @@ class StreamPipeline:
         self._buffer.clear()
         self._stretch = None
 
-    def _contiguous(self) -> bool:
-        return self._empty_keys >= EMPTY_KEYS_LIMIT or self._sampler.between_keys()
-
-    def _unusable_codec(self, packet: Packet) -> bool:
-        return self._unsupported is not None and self._unsupported[0] == packet.config.digest
-
     def _look_at(self, packet: Packet) -> None:
         if packet.key:
             detectors = self._turns.at(packet.arrival)
-            self._submit(packet, lambda cache: look.at_key(lambda: cache.get(packet.config), packet, detectors))
+            self._submit(
+                packet, lambda cache: look.at_key(lambda: cache.get(packet.config), packet, detectors), lone=True
+            )
             return
         packets = self._buffer.tail()
         if packets:  # an inner look: from the key picture up to this packet, once
@@ -199,18 +185,19 @@ class StreamPipeline:
             lambda: stretch.decoder(cache, packets[0]), packets, detectors, recent=recent, score=score
         )
 
-    def _submit(self, packet: Packet, work: Callable[[DecoderCache], Seen]) -> None:
+    def _submit(self, packet: Packet, work: Callable[[DecoderCache], Seen], *, lone: bool = False) -> None:
         if not self._idle.is_set():
             self._missed += 1
             return
         self._idle.clear()
+        session = self._session
 
         def job(cache: DecoderCache) -> None:
             seen = Seen(Outcome.FAILED, detail="the look broke off")
             try:
                 seen = work(cache)
             finally:
-                self._soon(self._seen, seen, packet)
+                self._soon(self._seen, seen, packet, session, lone)
 
         if not self._workers.submit(packet.arrival + self._sampler.gap_s, job):
             self._missed += 1
@@ -227,48 +214,40 @@ class StreamPipeline:
     def _new_session(self, session: str, number: int) -> None:
         self._report.new_session(session)
         if number > 1:  # the first one goes on where the daemon said the rules stand
-            for policy in self._policies:
-                policy.restore(Standing(rule=policy.decision.rule, open=False))
+            self._bench.reset()
         self.report_level()
 
-    def _seen(self, seen: Seen, packet: Packet) -> None:
+    def _seen(self, seen: Seen, packet: Packet, session: str, lone: bool) -> None:  # noqa: FBT001
         """Take the result of a look; wake a patient reader only when everything that follows from it is done."""
         try:
-            if self._closed:
+            if self._closed or session != self._session:
                 return
             with self._lock:
-                sample = self._note(seen, packet)
+                sample = self._note(seen, packet, lone=lone)
             if sample is not None:
                 self._report.sampled(sample, seen.infer_s)
-                self._judge(sample)
+                suspicion = self._bench.judge(sample, self._report.decided)
+                with self._lock:
+                    self._sampler.suspect(suspicion, sample.frame.arrival)
         finally:
             self._idle.set()
             self.report_level()
 
-    def _note(self, seen: Seen, packet: Packet) -> Sample | None:
+    def _note(self, seen: Seen, packet: Packet, *, lone: bool) -> Sample | None:
         self._decode_s += seen.decode_s
-        if seen.outcome is Outcome.UNSUPPORTED:
-            self._unsupported = (packet.config.digest, seen.detail)
-            self._trouble = (Reason.CODEC, seen.detail)
-            return None
+        gap_s = self._sight.note(seen, packet, lone=lone)
         if seen.outcome is Outcome.FAILED:
             self._stretch = None
-            self._trouble = (Reason.DECODE, seen.detail)
-            return None
-        if seen.packet is None:
-            if packet.key and self._stretch is None:
-                self._empty_keys += 1
+        scored = seen.packet
+        if scored is None:
             return None
         if seen.detail and seen.detail != self._score_trouble:
             log.error("a detector cannot score this stream", stream=self.spec.name, why=seen.detail)
         self._score_trouble = seen.detail
-        self._unsupported = None
-        self._size = (seen.width, seen.height)
-        scored = seen.packet
         for scores in seen.scores:
             self._turns.scored(scores.detector, scored.arrival)
-        if scored.key:
-            self._empty_keys = 0
+        if not seen.corrupt:
+            self._sampler.sampled(scored.arrival)
         frame = FrameRef(
             stream=self.spec.id,
             session=self._session,
@@ -281,23 +260,7 @@ class StreamPipeline:
             height=seen.height,
             corrupt=seen.corrupt,
         )
-        gap_s = None if self._last_scored is None else max(scored.arrival - self._last_scored, 0.0)
-        if seen.corrupt:
-            self._trouble = (Reason.DECODE, "the decoder reports damaged pictures")
-        else:
-            self._trouble = None
-            self._last_scored = scored.arrival
-            self._sampler.sampled(scored.arrival)
         return Sample(frame=frame, scores=seen.scores, gap_s=gap_s, decode_s=seen.decode_s, infer_s=sum(seen.infer_s))
-
-    def _judge(self, sample: Sample) -> None:
-        suspicion = 0.0
-        for policy in self._policies:
-            decision = policy.observe(sample)
-            suspicion = max(suspicion, decision.suspicion)
-            self._report.decided(decision)
-        with self._lock:
-            self._sampler.suspect(suspicion, sample.frame.arrival)
 
     # --- called by the supervisor, on the event loop ---------------------------------------------------------------
 
@@ -312,11 +275,9 @@ class StreamPipeline:
 
     def equip(self, *, policies: Sequence[Policy], stations: Sequence[Station]) -> None:
         """Go on with other detectors and rules; rules that stay keep their standing."""
-        standing = tuple(Standing(rule=d.rule, open=d.level is Level.ALARM) for d in self.decisions())
         with self._lock:
-            self._policies = tuple(policies)
             self._turns = Turns(tuple(stations))
-        self.restore(standing)
+        self._bench.replace(policies)
 
     def demand(self, suspicion: float) -> None:
         """Somebody outside asks for more looks."""
@@ -325,15 +286,11 @@ class StreamPipeline:
 
     def restore(self, standing: Sequence[Standing]) -> None:
         """Begin, or go on, where the daemon says the rules stand."""
-        by_rule = {state.rule: state for state in standing}
-        for policy in self._policies:
-            state = by_rule.get(policy.decision.rule)
-            if state is not None:
-                policy.restore(state)
+        self._bench.restore(standing)
 
     def decisions(self) -> tuple[Decision, ...]:
         """Where every rule stands."""
-        return tuple(policy.decision for policy in self._policies)
+        return self._bench.decisions()
 
     def finished(self) -> None:
         """The server said that the stream ended."""
@@ -346,12 +303,6 @@ class StreamPipeline:
         with self._lock:
             self._life.failed(error, self._clock.monotonic())
         self.report_level()
-
-    @property
-    def ended(self) -> bool:
-        """Whether the stream has ended, as far as is known now."""
-        with self._lock:
-            return self._life.standing(self._clock.monotonic()).phase is Phase.ENDED
 
     @property
     def tally(self) -> Tally:
@@ -378,7 +329,12 @@ class StreamPipeline:
         standing = self._life.standing(now)
         reason, detail = standing.reason, standing.detail
         if reason is None and standing.phase is Phase.LIVE:
-            reason, detail = self._why_not_seen(now)
+            reason, detail = self._sight.obstacle(
+                now,
+                max_gap_s=self.spec.sampling.max_gap_s,
+                flowing=self._life.flowing(now),
+                busy=not self._idle.is_set(),
+            )
         return Report(
             session=self._session,
             live=standing.phase is Phase.LIVE,
@@ -386,23 +342,7 @@ class StreamPipeline:
             reason=reason,
             detail=detail,
             codec=self._info.config.codec if self._info else "",
-            width=self._size[0],
-            height=self._size[1],
+            width=self._sight.size[0],
+            height=self._sight.size[1],
             gap_aim_s=round(self._sampler.gap_s, 3),
         )
-
-    def _why_not_seen(self, now: float) -> tuple[Reason | None, str]:
-        """What keeps a live stream from being seen while it is not yet called stalled; None while nothing does."""
-        since = self._last_scored if self._last_scored is not None else self._live_since
-        overdue = now - since > self.spec.sampling.max_gap_s
-        if self._trouble is not None and (overdue or self._trouble[0] is Reason.CODEC):
-            return self._trouble
-        if not overdue:
-            return None, ""
-        if not self._life.flowing(now):
-            return Reason.STALLED, "no media arrives"
-        if self._last_key is None or self._last_key <= since:
-            return Reason.NO_KEYS, "no key picture arrives"
-        if not self._idle.is_set():
-            return Reason.OVERLOAD, "looks wait for a decode worker"
-        return Reason.DECODE, "no picture comes out of the decoder"
