@@ -18,7 +18,7 @@ from streamwatch.domain.streams import StreamSpec
 from streamwatch.sandbox.enter import probe as probe_sandbox
 from streamwatch.sandbox.report import LayerState
 
-BROKER_S = 15.0
+BROKER_S = 6.0
 STREAM_S = 8.0
 AT_ONCE = 4
 

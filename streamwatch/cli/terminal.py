@@ -38,6 +38,8 @@ def seconds(text: str, *, option: str) -> float:
 def stream_url(text: str) -> SafeUrl:
     """An address to read, or a file that exists. Raises UserError."""
     url = SafeUrl(text)
+    if url.scheme == "file" and "://" in text and not text.startswith("file://"):
+        raise UserError(Problem("URL", "", f"{url} names no host", "rtmp://HOST:1935/APP/NAME, for example"))
     if url.scheme == "file":
         path = Path(url.path)
         if not path.is_file():
