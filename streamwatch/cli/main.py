@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from streamwatch import __version__
-from streamwatch.cli import check, demo, models, probe, run, schema, test_card, watch
 from streamwatch.domain.errors import StreamwatchError, UserError, leaf
 from streamwatch.domain.urls import printable
 
@@ -17,8 +19,46 @@ INTERRUPTED = 130
 NO_READER = 141
 """As the shell counts a SIGPIPE."""
 
+EXAMPLES = {
+    "run": "streamwatch run config/minimal.yaml",
+    "check": "streamwatch check --connect config/streamwatch.yaml",
+    "watch": "streamwatch watch rtmp://127.0.0.1/live/lobby --gap 2s",
+    "probe": "streamwatch probe http://127.0.0.1:8080/hls/lobby.m3u8 --json",
+    "demo": "streamwatch demo --until-alert",
+    "models": "streamwatch models verify models/test-card",
+    "test-card": "streamwatch test-card publish rtmp://127.0.0.1/live/lobby --for 1m",
+    "schema": "streamwatch schema alert > alert.schema.json",
+}
+"""Every command, in the order of the help, with the example that its help ends with."""
+
+
+class _OnDemand(TyperGroup):
+    """Loads a command's module when it is called: `schema` need not wait for a daemon's libraries."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Every command."""
+        del ctx
+        return list(EXAMPLES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Load a command; None for an unknown word, which the caller answers."""
+        del ctx
+        if cmd_name not in EXAMPLES:
+            return None
+        word = cmd_name.replace("-", "_")
+        module = import_module(f"streamwatch.cli.{word}")
+        group: typer.Typer | None = getattr(module, "app", None)
+        if group is None:
+            group = typer.Typer(add_completion=False, rich_markup_mode=None)
+            group.command(cmd_name, epilog=f"Example: {EXAMPLES[cmd_name]}")(getattr(module, word))
+        command = typer.main.get_command(group)
+        command.name = cmd_name
+        return command
+
+
 app = typer.Typer(
     name="streamwatch",
+    cls=_OnDemand,
     help="Watches live streams for child safety without keeping a single picture: it alerts, people decide.",
     no_args_is_help=True,
     add_completion=False,
@@ -26,14 +66,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run", epilog="Example: streamwatch run config/minimal.yaml")(run.run)
-app.command("check", epilog="Example: streamwatch check --connect config/streamwatch.yaml")(check.check)
-app.command("watch", epilog="Example: streamwatch watch rtmp://127.0.0.1/live/lobby --gap 2s")(watch.watch)
-app.command("probe", epilog="Example: streamwatch probe http://127.0.0.1:8080/hls/lobby.m3u8 --json")(probe.probe)
-app.command("demo", epilog="Example: streamwatch demo --until-alert")(demo.demo)
-app.command("schema", epilog="Example: streamwatch schema alert > alert.schema.json")(schema.schema)
-app.add_typer(test_card.app, name="test-card")
-app.add_typer(models.app, name="models")
 
 
 def _version(value: bool) -> None:
