@@ -26,7 +26,7 @@ def list_() -> None:
     """List the models here and those shipped with streamwatch."""
     table = Table(box=None, pad_edge=False)
     for column in ("name", "version", "kind", "labels", "folder"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     folders = {
         manifest.parent.resolve()
         for root in (Path.cwd(), *shipped_roots())

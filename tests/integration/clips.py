@@ -26,6 +26,8 @@ class Clips:
     card: Sequence[Gop]
     calm_flv: Path
     """The programme with a sound track, for `-stream_loop`."""
+    broken_flv: Path
+    """The same with damage in every picture."""
 
 
 async def make(folder: Path, *, width: int, height: int, seconds: int = 8) -> Clips:
@@ -38,7 +40,12 @@ async def make(folder: Path, *, width: int, height: int, seconds: int = 8) -> Cl
          "-shortest", "-f", "flv", str(flv)],
         feed=calm,
     )  # fmt: skip
-    return Clips(calm=_gops(calm), card=_gops(card), calm_flv=flv)
+    broken = folder / f"broken-{height}.flv"
+    await finish(
+        ["ffmpeg", "-loglevel", "error", "-y", "-i", str(flv), "-c", "copy", "-bsf:v", "noise=amount=50",
+         "-f", "flv", str(broken)]
+    )  # fmt: skip
+    return Clips(calm=_gops(calm), card=_gops(card), calm_flv=flv, broken_flv=broken)
 
 
 async def _encode(*, seed: str, card: bool, width: int, height: int, seconds: int) -> bytes:

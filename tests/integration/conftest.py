@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -30,6 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.integration)
             if _missing:
                 item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(_missing)}"))
+
+
+_log = logging.getLogger("figures")
 
 
 class Site:
@@ -62,6 +66,11 @@ class Site:
 
     async def daemon(self, *streams: str, **more: Any) -> Daemon:
         return await self.run(Daemon(self.folder, self.settings(*streams, **more)))
+
+    def within(self, what: str, seconds: float, limit: float) -> None:
+        """A figure that is promised; measured ones are seen with `--log-cli-level=INFO`."""
+        _log.info("%s: %.2f s (at most %g s)", what, seconds, limit)
+        assert seconds <= limit, f"{what}: {seconds:.2f} s, promised {limit:g} s"
 
     async def retained(self, ending: str = "") -> list[Message]:
         return await retained(self.broker.port, ending)

@@ -21,12 +21,13 @@ from tests.integration.process import Child, alive, children_of
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE = "edge-1"
+RULE_CLOSE_S = 3.0
 RULE: dict[str, Any] = {
     "name": "test-card",
     "detector": "test-card",
     "label": "test_card",
     "severity": "test",
-    "close": {"score": 0.5, "for": "3s"},
+    "close": {"score": 0.5, "for": f"{RULE_CLOSE_S:g}s"},
     "cooldown": "1s",
 }
 MAX_GAP_S = 3.0

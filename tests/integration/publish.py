@@ -33,9 +33,12 @@ class Broadcast(Child):
         self._feeding = asyncio.create_task(self._play(), name="programme")
 
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> int | None:
-        if self._feeding is not None:
-            self._feeding.cancel()
-            await asyncio.gather(self._feeding, return_exceptions=True)
+        feeding, self._feeding = self._feeding, None
+        if feeding is not None:
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+            if self.process.stdin is not None and how is not signal.SIGKILL:
+                self.process.stdin.close()  # the end of its input ends it in order; it may sleep through a signal
         return await super().stop(how)
 
     def show(self, what: Literal["calm", "card"], clips: Clips | None = None) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable
 
 from tests.integration.clips import Clips
 from tests.integration.conftest import Site
+from tests.integration.daemon import MAX_GAP_S
 
 STALLED_WITHIN_S = 15.0
 
@@ -20,13 +22,14 @@ async def test_frozen_publisher_is_stalled_and_covered_again_when_it_goes_on(sit
     mark = len(site.desk.messages.entries)
     frozen = publisher.freeze()
     stalled = await site.desk.state("lobby", "uncovered", reason="stalled", limit=20, since=mark)
-    assert stalled.at - frozen <= STALLED_WITHIN_S
+    site.within("frozen publisher is stalled", stalled.at - frozen, STALLED_WITHIN_S)
 
     mark = len(site.desk.messages.entries)
-    publisher.thaw()
+    thawed = publisher.thaw()
     again = await site.desk.state("lobby", "covered", limit=20, since=mark)
+    site.within("covered again", again.at - thawed, MAX_GAP_S + 2)
     assert again.what.document["session"] == covered.what.document["session"]
-    assert (await daemon.metrics())["streamwatch_uncovered_seconds_total{reason=stalled}"] > 0
+    await daemon.measured("streamwatch_uncovered_seconds_total{reason=stalled}", lambda value: value > 0, limit=5)
 
 
 async def test_publisher_that_vanishes_from_a_server_with_defaults_is_stalled(site: Site) -> None:
@@ -34,9 +37,11 @@ async def test_publisher_that_vanishes_from_a_server_with_defaults_is_stalled(si
     await site.daemon("plain/lobby")
     await site.desk.state("lobby", "covered", limit=20)
 
+    vanished = time.monotonic()
     await publisher.stop(signal.SIGKILL)
 
     stalled = await site.desk.state("lobby", "uncovered", limit=20)
+    site.within("vanished publisher is stalled", stalled.at - vanished, STALLED_WITHIN_S)
     assert stalled.what.document["reason"] == "stalled"
     assert not site.desk.messages.all(lambda m: m.last == "state" and '"ended"' in m.payload)
 
@@ -65,7 +70,10 @@ async def test_server_killed_and_restarted_is_found_again(site: Site) -> None:
     await site.nginx.start()
     for publisher in publishers:
         await publisher.start()
-    await asyncio.gather(*(site.desk.state(sid, "covered", limit=30, since=mark) for sid in ("lobby", "hall")))
+    back = time.monotonic()
+    for sid in ("lobby", "hall"):
+        covered = await site.desk.state(sid, "covered", limit=30, since=mark)
+        site.within(f"{sid} covered after the restart", covered.at - back, 20)
 
 
 async def test_change_of_picture_size_goes_on_in_the_same_session(
