@@ -14,7 +14,7 @@ MAX_GAP_S = 5.0
 """One of the histogram's bounds."""
 
 
-async def test_three_broken_streams_cost_the_other_27_nothing(
+async def test_broken_streams_cost_the_other_27_nothing(
     site: Site, make_clips: Callable[[int, int], Awaitable[Clips]]
 ) -> None:
     clips = await make_clips(320, 180)
