@@ -130,10 +130,8 @@ class RtmpServer:
         except (wire.WireError, amf0.Amf0Error, TimeoutError) as error:
             self.counters.broken += 1
             _log.warning("connection refused", reason=type(error).__name__)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the peer left; players do so at any time
-        except asyncio.CancelledError:
-            pass  # the server stops; start_server's task has nobody to tell
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the peer left, as players do at any time, or the server stops: start_server's task has nobody to tell
         finally:
             self._connections.discard(task)
             connection.leave()
