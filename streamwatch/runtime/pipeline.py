@@ -23,10 +23,10 @@ from streamwatch.domain.media import FrameRef, MediaInfo, Packet, Sample
 from streamwatch.domain.streams import StreamSpec
 from streamwatch.evidence.base import Policy
 from streamwatch.runtime import look
-from streamwatch.runtime.bench import Bench
 from streamwatch.runtime.contiguous import Stretch
 from streamwatch.runtime.life import Life, Phase
 from streamwatch.runtime.look import Outcome, Seen
+from streamwatch.runtime.policies import Policies
 from streamwatch.runtime.report import Report, Reporter
 from streamwatch.runtime.sight import Sight
 from streamwatch.runtime.timeline import Timeline
@@ -70,7 +70,7 @@ class StreamPipeline:
         self.spec = spec
         self.received = 0
         self._sampler = sampler
-        self._bench = Bench(policies)
+        self._policies = Policies(policies)
         self._turns = Turns(tuple(stations))
         self._buffer = buffer
         self._workers = workers
@@ -214,7 +214,7 @@ class StreamPipeline:
     def _new_session(self, session: str, number: int) -> None:
         self._report.new_session(session)
         if number > 1:  # the first one goes on where the daemon said the rules stand
-            self._bench.reset()
+            self._policies.reset()
         self.report_level()
 
     def _seen(self, seen: Seen, packet: Packet, session: str, lone: bool) -> None:  # noqa: FBT001
@@ -226,7 +226,7 @@ class StreamPipeline:
                 sample = self._note(seen, packet, lone=lone)
             if sample is not None:
                 self._report.sampled(sample, seen.infer_s)
-                suspicion = self._bench.judge(sample, self._report.decided)
+                suspicion = self._policies.judge(sample, self._report.decided)
                 with self._lock:
                     self._sampler.suspect(suspicion, sample.frame.arrival)
         finally:
@@ -277,7 +277,7 @@ class StreamPipeline:
         """Go on with other detectors and rules; rules that stay keep their standing."""
         with self._lock:
             self._turns = Turns(tuple(stations))
-        self._bench.replace(policies)
+        self._policies.replace(policies)
 
     def demand(self, suspicion: float) -> None:
         """Somebody outside asks for more looks."""
@@ -286,11 +286,11 @@ class StreamPipeline:
 
     def restore(self, standing: Sequence[Standing]) -> None:
         """Begin, or go on, where the daemon says the rules stand."""
-        self._bench.restore(standing)
+        self._policies.restore(standing)
 
     def decisions(self) -> tuple[Decision, ...]:
         """Where every rule stands."""
-        return self._bench.decisions()
+        return self._policies.decisions()
 
     def finished(self) -> None:
         """The server said that the stream ended."""

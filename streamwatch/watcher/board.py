@@ -24,7 +24,7 @@ class Watched:
     task: asyncio.Task[None]
 
 
-class Bench(Protocol):
+class Builder(Protocol):
     """Builds what a stream needs. The application's composition knows the concrete classes."""
 
     def build(
@@ -48,8 +48,8 @@ class Bench(Protocol):
 class Board:
     """Which streams this watcher holds. Event loop only."""
 
-    def __init__(self, bench: Bench, tasks: asyncio.TaskGroup) -> None:
-        self._bench = bench
+    def __init__(self, builder: Builder, tasks: asyncio.TaskGroup) -> None:
+        self._builder = builder
         self._tasks = tasks
         self._watched: dict[StreamId, Watched] = {}
         self._retired: list[Tally] = []
@@ -60,12 +60,12 @@ class Board:
         standing = standings(message.standing)
         before = self._watched.get(spec.id)
         if before is not None and _same_connection(before.spec, spec):
-            self._bench.adopt(before.pipeline, spec, message.epoch)
+            self._builder.adopt(before.pipeline, spec, message.epoch)
             before.pipeline.restore(standing)
             self._watched[spec.id] = replace(before, spec=spec, epoch=message.epoch)
             return
         self.release(spec.id)
-        pipeline, keeping = self._bench.build(spec, message.epoch, standing)
+        pipeline, keeping = self._builder.build(spec, message.epoch, standing)
         task = self._tasks.create_task(keeping, name=f"stream:{spec.name}")
         self._watched[spec.id] = Watched(spec, message.epoch, pipeline, task)
 
@@ -95,7 +95,7 @@ class Board:
     def equip_all(self) -> None:
         """Detectors or rules changed: every pipeline goes on with the new ones, connected as it is."""
         for watched in self._watched.values():
-            self._bench.equip(watched.pipeline)
+            self._builder.equip(watched.pipeline)
 
 
 def _summed(tallies: Sequence[Tally]) -> list[Tally]:

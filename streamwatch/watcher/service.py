@@ -30,7 +30,7 @@ from streamwatch.link.messages import (
     ToWatcher,
 )
 from streamwatch.runtime.workers import WorkerStatistics
-from streamwatch.watcher.board import Bench, Board, standings
+from streamwatch.watcher.board import Board, Builder, standings
 
 log = structlog.get_logger(__name__)
 
@@ -51,8 +51,8 @@ class Wire(Protocol):
         ...
 
 
-class Workshop(Bench, Protocol):
-    """A bench that can be furnished with detectors and rules."""
+class Workshop(Builder, Protocol):
+    """A builder that can be furnished with detectors and rules."""
 
     async def configure(self, orders: Configure) -> tuple[LoadedDetector, ...]:
         """Load and warm the detectors, take over the rules. Raises ModelError and keeps what was in force."""

@@ -9,7 +9,7 @@ from streamwatch.domain.media import Sample
 from streamwatch.evidence.base import Policy
 
 
-class Bench:
+class Policies:
     """Event loop only."""
 
     def __init__(self, policies: Sequence[Policy]) -> None:
