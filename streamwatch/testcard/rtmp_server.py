@@ -131,7 +131,7 @@ class RtmpServer:
             self.counters.broken += 1
             _log.warning("connection refused", reason=type(error).__name__)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the peer left, as players do at any time, or the server stops: start_server's task has nobody to tell
+            pass  # the peer left, as players do at any time, or the server stops: there is nobody to tell
         finally:
             self._connections.discard(task)
             connection.leave()
