@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass, replace
 
 from streamwatch.app.examine import Options, probe
+from streamwatch.app.price import cost
 from streamwatch.app.settings import Settings
 from streamwatch.bus.base import Outgoing
 from streamwatch.bus.mqtt import MqttBus
@@ -105,4 +106,10 @@ async def _stream(spec: StreamSpec, ready: Settings) -> Finding:
         reason = found.reason.value if found.reason else "silent"
         return Finding(name, good=False, said=f"{reason}{': ' + found.detail if found.detail else ''}")
     interval = "unknown" if found.key_interval_s is None else f"{found.key_interval_s:.1f} s"
-    return Finding(name, good=True, said=f"{found.codec} {found.width}x{found.height}, key interval {interval}")
+    price = cost(found)
+    spent = "" if price["decode_s_per_min"] is None else f", {price['decode_s_per_min']:g} s of decoding a minute"
+    said = (
+        f"{found.codec} {found.width}x{found.height}, key interval {interval}; "
+        f"at a gap of {price['gap_s']:g} s about {price['looks_per_min']:g} looks{spent}"
+    )
+    return Finding(name, good=True, said=said)

@@ -8,14 +8,12 @@ import typer
 from rich.table import Table
 
 from streamwatch.app import examine
+from streamwatch.app.price import GAP_S, cost
 from streamwatch.cli import terminal
 from streamwatch.domain.errors import OutsideError
 from streamwatch.domain.streams import Reason
 from streamwatch.link.messages import Found
 from streamwatch.telemetry import logs
-
-GAP_S = 10.0
-"""The gap that the cost is told for: the default promise."""
 
 
 def probe(
@@ -44,14 +42,6 @@ def probe(
     if not found.codec or found.reason is Reason.CODEC:
         reason = found.reason.value if found.reason else "silent"
         raise OutsideError(f"{address}: {reason}{': ' + found.detail if found.detail else ''}")
-
-
-def cost(found: Found) -> dict[str, float | None]:
-    """Looks a minute at the default gap, and the decoder's processor seconds for them; None where not measured."""
-    between = max(GAP_S - (found.key_interval_s or 0.0) / 2, found.key_interval_s or 0.0, 1.0)
-    looks = 60.0 / between
-    decoding = None if found.decode_key_s is None else round(looks * found.decode_key_s, 4)
-    return {"gap_s": GAP_S, "looks_per_min": round(looks, 2), "decode_s_per_min": decoding}
 
 
 def _show(found: Found) -> None:

@@ -33,7 +33,7 @@ _DETAIL = 200
 
 
 class Herald:
-    """Publishes. What cannot be published now is not queued: it is said anew after the reconnect."""
+    """Publishes levels: of what cannot be said now, the newest is said later."""
 
     def __init__(
         self,
@@ -59,6 +59,8 @@ class Herald:
         self._recall = recall
         self._since = rfc3339(clock.now())
         self._layers: tuple[LayerEntry, ...] = ()
+        self._unsaid: dict[StreamId, tuple[StreamState, str] | None] = {}
+        """Newest state per stream that was not published yet; None: the stream is gone. At most one entry a stream."""
         self._covered_at = 0.0
 
     def sandbox(self, layers: Iterable[tuple[str, bool, str]]) -> None:
@@ -95,12 +97,12 @@ class Herald:
         return Outgoing(topic=self._topics.status, payload=document.payload(), retain=True)
 
     async def speak(self, changed: Iterable[tuple[StreamId, StreamState, str]], gone: Iterable[StreamId]) -> None:
-        """Say what changed. Called a few times a second."""
+        """Say what changed, and what could not be said before. Called a few times a second."""
+        self._unsaid.update({stream: (state, detail) for stream, state, detail in changed})
+        self._unsaid.update(dict.fromkeys(gone))
         try:
-            for stream, state, detail in changed:
-                await self._state(stream, state, detail)
-            for stream in gone:
-                await self._clear(self._setup().sid(stream))
+            while self._unsaid:
+                await self._say(next(iter(self._unsaid)))
             if self._health.changed:
                 self._health.changed = False
                 await self._publish(self.birth())
@@ -111,16 +113,32 @@ class Herald:
         except BusUnavailable:
             self._health.changed = True
         except BusRefused as error:
-            self._health.degrade("mqtt", f"the broker refuses our states: {error}")
+            self._health.degrade("mqtt-rights", f"the broker refuses what we say of ourselves: {error}")
 
     async def say_everything(self) -> None:
         """After a connection began, which the bus announced: every state and coverage. Raises BusUnavailable."""
+        self._health.mend("mqtt-rights")
         for stream in self._books.streams():
             known = self._books.state(stream)
             if known is not None and known[0].state is not State.ENDED:
-                await self._state(stream, *known)
+                self._unsaid[stream] = known
+        while self._unsaid:
+            await self._say(next(iter(self._unsaid)))
         self._covered_at = self._clock.monotonic()
         await self._coverage(self._covered_at)
+
+    async def _say(self, stream: StreamId) -> None:
+        """Say how a stream stands, or that it is gone. Raises BusUnavailable: it stays unsaid."""
+        what = self._unsaid[stream]
+        try:
+            if what is None:
+                await self._clear(self._setup().sid(stream))
+            else:
+                await self._state(stream, *what)
+        except BusRefused as error:
+            self._health.degrade("mqtt-rights", f"the broker refuses states: {error}")
+        if self._unsaid.get(stream) is what:
+            del self._unsaid[stream]
 
     async def clear_stale(self) -> None:
         """Read our own retained states back and clear those of streams that no longer exist. Raises BusUnavailable."""

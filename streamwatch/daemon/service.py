@@ -191,9 +191,6 @@ class DaemonService:
             changed = p.books.judge(p.clock.monotonic())
             gone, self._gone = self._gone, []
             await p.herald.speak(changed, gone)
-            for stream in p.desk.take_restanding():
-                p.watchers.restand(stream, p.desk.standing_of(stream))
-            p.delivery.call()
             await p.clock.sleep(PULSE_S)
 
     async def _duties(self) -> None:
@@ -207,6 +204,8 @@ class DaemonService:
                 p.health.mend("ledger")
             except LedgerError as error:
                 p.health.degrade("ledger", str(error))
+            for stream in p.desk.take_restanding():
+                p.watchers.restand(stream, p.desk.standing_of(stream))
             p.orders.tick()
             self._measure()
             self._forget_old()

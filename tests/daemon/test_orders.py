@@ -63,7 +63,7 @@ async def test_a_dismissal_closes_and_cools_down_and_the_watcher_is_told() -> No
         alert = stage.said("streams/lobby/alerts")[0]["alert_id"]
         reply = await stage.command("verdict/anna", alert_id=alert, verdict="dismiss")
         assert reply["result"] == "done"
-        await stage.pass_time(0.5)
+        await stage.pass_time(1.5)
         assert stage.said("streams/lobby/alerts")[-1]["close_reason"] == "verdict"
         (standing,) = stage.fleet.standing["lobby"]
         assert not standing.open
