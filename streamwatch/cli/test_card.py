@@ -41,8 +41,8 @@ def publish(
 
     logs.configure(process="test-card", level="warning")
     address = terminal.stream_url(url)
-    if address.scheme != "rtmp":
-        raise UserError(Problem("URL", "", f"cannot publish to {address.scheme}", "an rtmp:// address"))
+    if address.scheme not in {"rtmp", "rtmps"}:
+        raise UserError(Problem("URL", "", f"cannot publish to {address.scheme}", "an rtmp:// or rtmps:// address"))
     width, height = _size(size)
     seconds = None if for_ is None else terminal.seconds(for_, option="--for")
     terminal.run(

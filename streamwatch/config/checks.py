@@ -38,6 +38,13 @@ def remarks(config: Any) -> Iterator[Finding]:
         yield Finding((), "nothing to watch", "an entry in streams or origins")
     if not config.detectors:
         yield Finding((), "no detector: every stream stays uncovered, because no frame is scored", "one in detectors")
+    for index, stream in enumerate(config.streams):
+        if stream.url is not None and stream.url.scheme == "srt":
+            yield Finding(
+                ("streams", index, "url"),
+                "srt is read only where FFmpeg was built with it, which PyAV's own packages are not: expect `codec`",
+                "rtmp, rtsp or HLS from the same server",
+            )
     judged = {rule.detector for rule in config.rules}
     for index, detector in enumerate(config.detectors):
         if detector.mode is Mode.ACTIVE and detector.name not in judged:

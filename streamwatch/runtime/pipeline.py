@@ -20,7 +20,7 @@ from streamwatch.domain.clock import Clock
 from streamwatch.domain.decisions import Decision, Standing
 from streamwatch.domain.errors import StreamError
 from streamwatch.domain.media import FrameRef, MediaInfo, Packet, Sample
-from streamwatch.domain.streams import StreamSpec
+from streamwatch.domain.streams import Reason, StreamSpec
 from streamwatch.evidence.base import Policy
 from streamwatch.runtime import look
 from streamwatch.runtime.contiguous import Stretch
@@ -126,7 +126,7 @@ class StreamPipeline:
                 self._sight.key(packet.arrival)
             self._buffer.put(packet)
             due = self._sampler.packet(arrival=packet.arrival, key=packet.key, size=packet.size)
-            if self._sight.hopeless(packet.config):
+            if self._sight.hopeless(packet.config) or not self._turns.stations:
                 return
             if self._sight.keys_useless or self._sampler.between_keys():
                 self._feed(packet, due=due)
@@ -335,6 +335,8 @@ class StreamPipeline:
                 flowing=self._life.flowing(now),
                 busy=not self._idle.is_set(),
             )
+            if not self._turns.stations:
+                reason, detail = Reason.BLIND, "no detector is configured"
         return Report(
             session=self._session,
             live=standing.phase is Phase.LIVE,

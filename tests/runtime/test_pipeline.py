@@ -221,6 +221,13 @@ async def test_a_full_worker_queue_misses_looks_and_says_so(stage: Stage) -> Non
     assert stage.scores == []
 
 
+async def test_without_a_detector_a_stream_is_blind_not_safe(stage: Stage) -> None:
+    stage.pipeline.equip(policies=[], stations=[])
+    await stage.put("shade:0")
+    assert stage.level.reason is Reason.BLIND
+    assert stage.decoded == []
+
+
 async def test_packets_after_closing_are_ignored(stage: Stage) -> None:
     stage.pipeline.close()
     await stage.put("shade:0")
