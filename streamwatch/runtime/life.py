@@ -7,6 +7,7 @@ after `end_after` of it is a static stream given up, loudly (`silent`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,7 +18,7 @@ STALL_S = 5.0
 """A packet older than this, on top of the transport's burst, is a stall: interface, 'ended'."""
 
 FLOWING_S = 2.0
-"""Media counts as flowing while its newest packet is not older than this, on top of the transport's burst."""
+"""Media counts as flowing while its newest packet is not older than this: else silence is why nothing is seen."""
 
 _SAID_BY_SILENCE = frozenset({Reason.CONNECTING, Reason.STALLED})
 
@@ -52,6 +53,7 @@ class Life:
         self._burst_s = 0.0
         self._error: StreamError | None = None
         self._refused_since: float | None = None
+        self._grace_s = math.inf
         self._silent = False
 
     def opened(self, burst_s: float) -> None:
@@ -85,12 +87,16 @@ class Life:
             return
         if self._refused_since is None:
             self._refused_since = now
+            self._grace_s = math.inf
+        if isinstance(error, Refused) and math.isfinite(grace_s):
+            # The connection that broke knew the stream's own measure; those that are refused from now on assume one.
+            self._grace_s = grace_s = min(grace_s, self._grace_s)
         if self._phase is Phase.LIVE and now - self._refused_since >= grace_s:
             self._phase = Phase.ENDED
 
     def flowing(self, now: float) -> bool:
         """Whether packets arrive; a stall is called one later, once it is certain."""
-        return now - self._last_media <= FLOWING_S + self._burst_s
+        return now - self._last_media <= FLOWING_S
 
     def standing(self, now: float) -> Standing:
         """Judge the stream at `now`; may end a stream that was silent for too long."""

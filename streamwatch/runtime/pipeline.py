@@ -122,8 +122,6 @@ class StreamPipeline:
             self._alive(packet.arrival)
             if self._timeline.packet(packet):
                 self._forget_pictures()
-            if packet.key:
-                self._sight.key(packet.arrival)
             self._buffer.put(packet)
             due = self._sampler.packet(arrival=packet.arrival, key=packet.key, size=packet.size)
             if self._sight.hopeless(packet.config) or not self._turns.stations:
@@ -189,6 +187,7 @@ class StreamPipeline:
         if not self._idle.is_set():
             self._missed += 1
             return
+        self._sight.tried(packet.arrival, turned_away=False)
         self._idle.clear()
         session = self._session
 
@@ -201,6 +200,7 @@ class StreamPipeline:
 
         if not self._workers.submit(packet.arrival + self._sampler.gap_s, job):
             self._missed += 1
+            self._sight.tried(packet.arrival, turned_away=True)
             self._idle.set()
 
     # --- back on the event loop ------------------------------------------------------------------------------------

@@ -21,14 +21,16 @@ class Sight:
         """Of the newest picture."""
         self._begin = begin
         self._last_scored: float | None = None
-        self._last_key: float | None = None
+        self._last_tried: float | None = None
+        self._turned_away = False
         self._empty_keys = 0
         self._trouble: Obstacle = (None, "")
         self._unsupported = ""
 
-    def key(self, arrival: float) -> None:
-        """A key picture arrived."""
-        self._last_key = arrival
+    def tried(self, arrival: float, *, turned_away: bool) -> None:
+        """A look was due at the packet that arrived then; `turned_away`: no worker had room for it."""
+        self._last_tried = arrival
+        self._turned_away = turned_away
 
     def hopeless(self, config: CodecConfig) -> bool:
         """Whether this very configuration was found to have no decoder."""
@@ -78,10 +80,10 @@ class Sight:
             return self._trouble
         if not flowing:
             return Reason.STALLED, "no media arrives"
-        if self._last_key is None or self._last_key <= since:
+        if self._last_tried is None or self._last_tried == self._last_scored:
             return Reason.NO_KEYS, "no key picture arrives"
         return (
             (Reason.OVERLOAD, "looks wait for a decode worker")
-            if busy
+            if busy or self._turned_away
             else (Reason.DECODE, "no picture comes out of the decoder")
         )

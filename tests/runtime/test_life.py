@@ -1,3 +1,5 @@
+import math
+
 from streamwatch.domain.errors import Dropped, NotPublished, PolicyRefused, Refused, Unreachable
 from streamwatch.domain.streams import Reason
 from streamwatch.runtime.life import Life, Phase
@@ -79,6 +81,15 @@ def test_a_refusal_with_grace_must_persist() -> None:
     life.failed(Refused("404", grace_s=6), 6.9)
     assert phase(life, 6.9)[0] is Phase.LIVE
     life.failed(Refused("404", grace_s=6), 7)
+    assert phase(life, 7)[0] is Phase.ENDED
+
+
+def test_the_streams_own_measure_of_grace_outlives_the_connection_that_knew_it() -> None:
+    life = Life(end_after_s=300)
+    life.media(0)
+    life.failed(Refused("404", grace_s=6), 1)
+    life.failed(Refused("503", grace_s=math.inf), 3)
+    life.failed(Refused("404, and nothing is known of it", grace_s=18), 7)
     assert phase(life, 7)[0] is Phase.ENDED
 
 

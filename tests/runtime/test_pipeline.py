@@ -193,6 +193,16 @@ async def test_media_without_keys_is_no_keys(stage: Stage) -> None:
     assert stage.of(StreamLevel)[-1].reason is Reason.NO_KEYS
 
 
+async def test_keys_that_were_not_worth_a_look_are_no_failure_of_the_decoder(stage: Stage) -> None:
+    await stage.put("shade:0")
+    await stage.put("shade:0", after=1)
+    for _ in range(10):
+        await stage.put("shade:0", key=False, after=1)
+    stage.pipeline.report_level()
+    assert len(stage.scores) == 1
+    assert stage.of(StreamLevel)[-1].reason is Reason.NO_KEYS
+
+
 async def test_media_time_going_back_is_a_new_timeline(stage: Stage) -> None:
     await stage.put("shade:0")
     stage.media_s = -12.0
@@ -219,6 +229,10 @@ async def test_a_full_worker_queue_misses_looks_and_says_so(stage: Stage) -> Non
     await stage.put("shade:0")
     assert stage.pipeline.tally.looks_missed == 1
     assert stage.scores == []
+    for _ in range(11):
+        await stage.put("shade:0", key=False, after=1)
+    stage.pipeline.report_level()
+    assert stage.level.reason is Reason.OVERLOAD
 
 
 async def test_without_a_detector_a_stream_is_blind_not_safe(stage: Stage) -> None:
