@@ -187,7 +187,7 @@ class StreamPipeline:
         if not self._idle.is_set():
             self._missed += 1
             return
-        self._sight.tried(packet.arrival, turned_away=False)
+        self._sight.tried(turned_away=False)
         self._idle.clear()
         session = self._session
 
@@ -200,7 +200,7 @@ class StreamPipeline:
 
         if not self._workers.submit(packet.arrival + self._sampler.gap_s, job):
             self._missed += 1
-            self._sight.tried(packet.arrival, turned_away=True)
+            self._sight.tried(turned_away=True)
             self._idle.set()
 
     # --- back on the event loop ------------------------------------------------------------------------------------

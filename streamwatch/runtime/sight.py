@@ -21,15 +21,15 @@ class Sight:
         """Of the newest picture."""
         self._begin = begin
         self._last_scored: float | None = None
-        self._last_tried: float | None = None
+        self._tried = False
         self._turned_away = False
         self._empty_keys = 0
         self._trouble: Obstacle = (None, "")
         self._unsupported = ""
 
-    def tried(self, arrival: float, *, turned_away: bool) -> None:
-        """A look was due at the packet that arrived then; `turned_away`: no worker had room for it."""
-        self._last_tried = arrival
+    def tried(self, *, turned_away: bool) -> None:
+        """A look was due; `turned_away`: no worker had room for it."""
+        self._tried = True
         self._turned_away = turned_away
 
     def hopeless(self, config: CodecConfig) -> bool:
@@ -66,6 +66,7 @@ class Sight:
             self._trouble = (Reason.DECODE, "the decoder reports damaged pictures")
         else:
             self._trouble = (None, "")
+            self._tried = False
             self._last_scored = arrival
         return gap_s
 
@@ -80,7 +81,7 @@ class Sight:
             return self._trouble
         if not flowing:
             return Reason.STALLED, "no media arrives"
-        if self._last_tried is None or self._last_tried == self._last_scored:
+        if not self._tried:
             return Reason.NO_KEYS, "no key picture arrives"
         return (
             (Reason.OVERLOAD, "looks wait for a decode worker")
