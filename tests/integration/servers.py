@@ -54,6 +54,7 @@ class Nginx(Child):
     """RTMP in; RTMP (`live`, `plain`) and HLS (`hls`) out."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         folder.mkdir()
         (folder / "hls").mkdir()
         self.rtmp_port, self.http_port = free_port(), free_port()
@@ -67,6 +68,10 @@ class Nginx(Child):
         await super().start()
         await listening(self.rtmp_port, self)
         await listening(self.http_port, self)
+
+    def forget(self, name: str) -> None:
+        """Take a playlist away at once, as its cleaner does some time after the end of the publication."""
+        (self._folder / "hls" / f"{name}.m3u8").unlink()
 
     def publish_url(self, app: str, name: str) -> str:
         return f"rtmp://127.0.0.1:{self.rtmp_port}/{app}/{name}"
