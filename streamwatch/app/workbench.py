@@ -200,8 +200,9 @@ async def _serve(link_fd: int, *, layers: Sequence[LayerState], refusal: str, bl
         link.post(Failed(what="sandbox", detail=printable(refusal, 300)))
         await link.close()
         return
-    for layer in layers:
-        log.info("sandbox", layer=layer.name, in_force=layer.in_force, detail=layer.detail)
+    log.info(
+        "sandbox", **{layer.name: "in force" if layer.in_force else f"NOT in force: {layer.detail}" for layer in layers}
+    )
 
     def emit(message: FromWatcher) -> None:
         try:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from typing import NamedTuple
+
 from streamwatch.domain.urls import printable
 
 MAX_LINE = 2000
 _BURST = 100
 _PER_SECOND = 20.0
+_LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
+_OURS = frozenset({"event", "level", "timestamp", "process", "watcher"})
+_MAX_FIELDS = 16
+_MAX_NAME = 40
+
+Scalar = str | int | float | bool
 
 
 class Lines:
@@ -51,3 +60,30 @@ class Lines:
 
 def _clean(piece: bytes) -> str:
     return printable(piece[: MAX_LINE * 4].decode("utf-8", "replace").rstrip(), MAX_LINE)
+
+
+class Entry(NamedTuple):
+    """One line as our log takes it."""
+
+    level: str
+    event: str
+    fields: dict[str, Scalar]
+
+
+def entry(line: str) -> Entry:
+    """Read a line that a watcher logged as JSON; anything else is text that it printed.
+
+    A watcher may be broken: names and values are taken only as short scalars, and never the names our own log uses.
+    """
+    try:
+        said = json.loads(line)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict) or not isinstance(said.get("event"), str) or said.get("level") not in _LEVELS:
+        return Entry("info", "watcher says", {"text": line})
+    fields = {
+        str(name)[:_MAX_NAME]: value
+        for name, value in list(said.items())[:_MAX_FIELDS]
+        if isinstance(value, str | int | float | bool) and name not in _OURS
+    }
+    return Entry(said["level"], said["event"], fields)

@@ -17,7 +17,7 @@ import streamwatch
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import LinkError, OutsideError
 from streamwatch.fleet.base import Command
-from streamwatch.fleet.output import Lines
+from streamwatch.fleet.output import Lines, entry
 from streamwatch.link.blackbox import VARIABLE as BLACK_BOX
 from streamwatch.link.blackbox import BlackBoxReader
 from streamwatch.link.messages import FromWatcher, Stop
@@ -232,7 +232,8 @@ class _Ears(asyncio.SubprocessProtocol):
 
     def _say(self, line: str) -> None:
         self.last_words.append(line)
-        log.info("watcher says", watcher=self.name, text=line)
+        said = entry(line)
+        getattr(log, said.level)(said.event, watcher=self.name, **said.fields)
 
 
 def _resume(pipe: asyncio.ReadTransport) -> None:
