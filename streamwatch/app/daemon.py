@@ -109,6 +109,7 @@ def compose(
         herald.sandbox((layer.name, layer.in_force, layer.detail) for layer in message.sandbox)
 
     def on_event(event: AlertEvent) -> None:
+        health.mend("ledger")  # it was written
         metrics.alerts.labels(event.severity.value, event.event.value).inc()
         delivery.call()
 
@@ -154,6 +155,7 @@ def compose(
         limits=FleetLimits(memory_bytes=config.limits.memory),
         spare=True,
         on_quarantine=on_quarantine,
+        session_of=books.live_session,
     )
     roster = Roster(watchers=fleet, books=books, desk=desk, clock=clock, limit=config.limits.max_streams)
     delivery = Delivery(
@@ -242,8 +244,10 @@ async def _reload(service: DaemonService, first: Settings, clock: Clock) -> None
                 continue
             asked.clear()
             await clock.sleep(SETTLE_S)  # an editor writes in several steps
+            marks = _marks(files)  # what is written from here on is another reason to read again
             await service.reload(read)
-            marks = _marks(files)
+            if len(files) != len(marks):
+                marks = _marks(files)
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
 

@@ -117,6 +117,7 @@ class Workbench:
         spec: StreamSpec,
         epoch: int,
         standing: Sequence[Standing],
+        session: str,
     ) -> tuple[StreamPipeline, Coroutine[None, None, None]]:
         """Build a pipeline and the work that keeps it connected."""
         if self._workers is None:
@@ -126,11 +127,12 @@ class Workbench:
             sampler=self._sampler(spec),
             policies=self._policies(),
             stations=self._stations(),
-            buffer=GopBuffer(max_seconds=spec.sampling.lookback_s, max_bytes=BUFFER_BYTES),
+            buffer=_buffer(spec),
             workers=_Recorded(self._workers, self._black_box, epoch),
             reporter=self._reporter(spec, epoch),
             clock=self._clock,
             loop=self._loop,
+            session=session,
         )
         pipeline.restore(standing)
         return pipeline, keep(pipeline, lambda: self._reader(spec), clock=self._clock, rng=self._rng)
@@ -238,6 +240,16 @@ class _Wire:
 
     async def receive(self) -> ToWatcher:
         return await self._link.receive()
+
+
+def _buffer(spec: StreamSpec) -> GopBuffer:
+    """The look-back; of a stream with rare keys so much that a look between them can begin when its gap is over."""
+    sampling = spec.sampling
+    return GopBuffer(
+        max_seconds=sampling.lookback_s,
+        max_bytes=BUFFER_BYTES,
+        group_seconds=sampling.max_gap_s * 1.25 + 2.0,
+    )
 
 
 def _load(settings: DetectorSettings) -> Detector:

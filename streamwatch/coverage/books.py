@@ -114,11 +114,12 @@ class Books:
         if account is None:
             return
         self._book(account, now)
-        if live and account.live_since is None:
+        if ended:
+            account.live_since = None
+        elif live and account.live_since is None:
             account.live_since = now
             account.last_sample = None
-        if not live:
-            account.live_since = None
+        # A watcher that is still connecting knows nothing of what was live before it: live until it ended.
         account.ended = ended
         account.session = session
         account.reason = reason
@@ -129,7 +130,8 @@ class Books:
         account = self._accounts.get(stream)
         if account is None:
             return
-        self._book_until(account, min(arrival, now))  # what came before this frame is now known for certain
+        arrival = min(arrival, now)
+        self._book_until(account, arrival)  # what came before this frame is now known for certain
         if account.last_sample is None or arrival > account.last_sample:
             account.last_sample = arrival
             account.gap_s = gap_s
@@ -138,7 +140,7 @@ class Books:
         """These streams cannot be looked at for a reason on our side (their watcher died, say)."""
         for stream in streams:
             account = self._accounts.get(stream)
-            if account is not None:
+            if account is not None and not account.ended:
                 self._book(account, now)
                 account.reason = reason
                 account.detail = ""
@@ -168,6 +170,16 @@ class Books:
     def streams(self) -> tuple[StreamId, ...]:
         """All streams with an account."""
         return tuple(self._accounts)
+
+    def live_session(self, stream: StreamId) -> str:
+        """The session of a stream that is live; empty where it is not."""
+        account = self._accounts.get(stream)
+        return account.session if account is not None and account.live_since is not None else ""
+
+    def ended(self, stream: StreamId) -> bool:
+        """Whether a stream's newest word was that it ended."""
+        account = self._accounts.get(stream)
+        return account is not None and account.ended
 
     def last_sample(self, stream: StreamId) -> float | None:
         """Arrival of the newest examined frame."""

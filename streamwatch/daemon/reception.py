@@ -47,7 +47,6 @@ class Reception:
         self._clock = clock
         self._streams_of = streams_of
         self._on_ready = on_ready
-        self._live: dict[StreamId, bool] = {}
         self._beats: dict[int, Beat] = {}
 
     async def on_message(self, slot: int, message: Report) -> None:
@@ -69,7 +68,6 @@ class Reception:
         self._beats.pop(slot, None)
         self._health.ready = True
         self._on_ready(ready)
-        log.info("watcher ready", slot=slot, pid=ready.pid)
 
     async def on_lost(self, slot: int, reason: str) -> None:
         """A watcher is gone; its streams are not looked at until it is back."""
@@ -77,7 +75,6 @@ class Reception:
         self._metrics.restarts.labels(reason).inc()
         streams = self._streams_of(slot)
         self._books.hindered(streams, Reason.WATCHER, self._clock.monotonic())
-        log.error("watcher lost", slot=slot, reason=reason, streams=len(streams))
 
     def _sampled(self, message: Sampled) -> None:
         stream = StreamId(message.stream)
@@ -101,17 +98,17 @@ class Reception:
         stream = StreamId(message.stream)
         if self._spec_of(stream) is None:
             return
-        self._live[stream] = message.live
+        newly_ended = message.ended and not self._books.ended(stream)
         self._books.level(
             stream,
-            session=message.session,
+            session=message.session or self._books.live_session(stream),
             live=message.live,
             ended=message.ended,
             reason=message.reason,
             detail=message.detail,
             now=self._clock.monotonic(),
         )
-        if message.ended:
+        if newly_ended:  # levels are repeated; a moderator may have reopened meanwhile
             self._tell_desk(lambda: self._desk.ended(stream))
 
     def _decided(self, message: RuleLevel) -> None:
@@ -127,7 +124,7 @@ class Reception:
             session=message.session,
             watch_url=spec.watch_url,
             tests=spec.tests,
-            still_live=self._live.get(stream, True),
+            still_live=bool(self._books.live_session(stream)),
             shown=setup.shown(stream),
         )
         decision = decision_of(message)

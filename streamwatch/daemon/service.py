@@ -67,6 +67,10 @@ class Figures(Protocol):
         """What is owed to people. Raises LedgerError."""
         ...
 
+    def remember(self, key: str, value: str | None) -> None:
+        """Keep a note. Raises LedgerError."""
+        ...
+
     def prune(self, *, before: float) -> int:
         """Delete some of what is older than `before` (wall seconds) and owed to nobody; 0: nothing is left to do."""
         ...
@@ -140,7 +144,7 @@ class DaemonService:
         """Apply what changed in the configuration; a wrong one changes nothing and is said loudly."""
         p = self._p
         try:
-            setup = read()
+            setup = await asyncio.to_thread(read)  # it hashes every model
             if setup.configure != self.setup.configure:
                 await p.watchers.reconfigure(setup.configure)
         except UserError as error:
@@ -176,13 +180,12 @@ class DaemonService:
         while True:
             now = await p.bus.wait_connected()
             if now != connection:
+                connection = now
                 p.health.mend("mqtt")
+                p.delivery.call()
                 with suppress(BusUnavailable, BusRefused):
                     await p.herald.say_everything()
-                    p.delivery.call()
-                    if not connection:
-                        await p.herald.clear_stale()
-                    connection = now
+                    await p.herald.clear_stale()
             await p.clock.sleep(PULSE_S)
 
     async def _pulse(self) -> None:
@@ -201,7 +204,9 @@ class DaemonService:
                 backlog = p.figures.backlog()
                 p.metrics.pending.set(backlog.pending)
                 p.metrics.oldest.set(backlog.oldest_s)
-                p.health.mend("ledger")
+                if p.health.is_degraded("ledger"):
+                    p.figures.remember("written", rfc3339(p.clock.now()))  # reading is no proof of writing
+                    p.health.mend("ledger")
             except LedgerError as error:
                 p.health.degrade("ledger", str(error))
             for stream in p.desk.take_restanding():

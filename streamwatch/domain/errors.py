@@ -168,8 +168,8 @@ class BusRefused(BusError):
         self.code = code
 
 
-class LedgerError(StreamwatchError):
-    """The ledger cannot be written or read."""
+class LedgerError(OutsideError):
+    """The ledger cannot be written or read: the disk, not the user."""
 
 
 def leaf(group: BaseExceptionGroup[BaseException]) -> StreamwatchError | None:

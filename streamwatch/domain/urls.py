@@ -8,9 +8,24 @@ from urllib.parse import SplitResult, urlsplit
 
 _UNSHOWABLE = re.compile(r"[^\x21-\x7e]")
 _SHOWN_LENGTH = 200
+_BARE = frozenset({"mqtt", "mqtts", "ws", "wss"})
 
 DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "srt": 9000,
                  "mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}  # fmt: skip
+
+
+def _shown_path(parts: SplitResult) -> str:
+    """As much of the path as can hold no key: RTMP's application, HLS's last part.
+
+    The name after an RTMP application is what its publisher must know, and web servers take tokens in folders.
+    """
+    path = _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", parts.path)
+    folder, _, last = path.rpartition("/")
+    if parts.scheme in _BARE or not folder:
+        return path
+    if parts.scheme in ("http", "https"):
+        return f"/…/{last}"
+    return f"/{folder.strip('/').partition('/')[0]}/…"
 
 
 def printable(text: str, limit: int = _SHOWN_LENGTH) -> str:
@@ -40,8 +55,7 @@ class SafeUrl:
         user = "…@" if "@" in parts.netloc else ""
         host = parts.netloc.rpartition("@")[2]
         query = "?…" if parts.query else ""
-        path = _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", parts.path)
-        return printable(f"{parts.scheme}://{user}{host}{path}{query}")
+        return printable(f"{parts.scheme}://{user}{host}{_shown_path(parts)}{query}")
 
     def __repr__(self) -> str:
         return f"SafeUrl({str(self)!r})"

@@ -1,7 +1,7 @@
 """k hits within a window open, quiet for a while closes: the policy every rule starts with.
 
 Enter and leave thresholds differ (hysteresis), so that a score that wavers about one value is one incident, not twenty.
-The k hits must be spaced in media time: two neighbours in a group of pictures are one observation, not two.
+The k hits must be spaced: two neighbours in a group of pictures are one observation, not two.
 """
 
 from __future__ import annotations
@@ -137,7 +137,12 @@ def _hit(score: float, frame: FrameRef) -> Hit:
 
 
 def _distance(first: _Counted, second: _Counted) -> float:
-    """Seconds of media time, or of arrival where the two lie on different timelines."""
-    if first.timeline == second.timeline:
-        return abs(second.hit.media_s - first.hit.media_s)
-    return second.hit.arrival - first.hit.arrival
+    """Seconds between two hits: of media time or of arrival, whichever is more.
+
+    Segmented streams arrive in bursts, where only media time tells pictures apart; but the broadcaster writes media
+    times, and one whose clock crawls must not pass for a single moment.
+    """
+    arrival = second.hit.arrival - first.hit.arrival
+    if first.timeline != second.timeline:
+        return arrival
+    return max(arrival, abs(second.hit.media_s - first.hit.media_s))

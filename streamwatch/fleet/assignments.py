@@ -43,7 +43,7 @@ class Assignment:
     epoch: int
     wire: str
 
-    def message(self, standing: Iterable[Standing]) -> Assign:
+    def message(self, standing: Iterable[Standing], *, session: str = "") -> Assign:
         """What the watcher is told. Raises PolicyRefused for an address or a name that cannot travel."""
         spec, sampling = self.spec, self.spec.sampling
         try:
@@ -65,6 +65,7 @@ class Assignment:
                 tests=spec.tests,
                 audience=spec.audience,
                 fast=spec.fast,
+                session=session,
                 standing=standing_states(standing),
             )
         except ValidationError as error:

@@ -66,6 +66,7 @@ class Fleet:
         spare: bool = False,
         quarantine: Quarantine | None = None,
         on_quarantine: OnQuarantine | None = None,
+        session_of: Callable[[StreamId], str] = lambda _stream: "",
     ) -> None:
         """`spare` keeps one warm watcher in reserve, about 120 MB; `on_quarantine` hears of streams left alone."""
         self._command = command
@@ -77,6 +78,7 @@ class Fleet:
         self._configure = configure
         self._handler = handler
         self._standing_of = standing_of
+        self._session_of = session_of
         self._assigner = assigner
         self._assignments: dict[StreamId, Assignment] = {}
         self._by_wire: dict[str, StreamId] = {}
@@ -148,7 +150,9 @@ class Fleet:
         wire = wire_name(spec.id)
         epoch = self._epoch + 1
         draft = Assignment(spec=spec, slot=-1, epoch=epoch, wire=wire)
-        message = draft.message(self._standing_of(spec.id) if standing is None else standing)
+        message = draft.message(
+            self._standing_of(spec.id) if standing is None else standing, session=self._session_of(spec.id)
+        )
         troubled = [slot.index for slot in self._slots if slot.troubled]
         index = self._assigner.assign(spec.id, spec.weight, avoid=troubled)
         self._epoch = epoch

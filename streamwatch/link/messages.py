@@ -112,6 +112,8 @@ class Assign(Message):
     tests: bool
     audience: Audience
     fast: bool
+    session: Session = ""
+    """Of a stream that is live already as far as the daemon knows: it goes on under that name. Empty: it is not."""
     standing: Annotated[tuple[StandingState, ...], Field(max_length=512)] = ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 
 from streamwatch.domain.media import Packet
 from streamwatch.runtime.workers import DecoderCache
@@ -11,6 +12,10 @@ from streamwatch.sources.base import Decoder
 
 FEED_S = 1.0
 """Packets go to the decoder at least this often, so that little waits."""
+
+MAX_PACKETS = 2048
+MAX_BYTES = 8 * 1024 * 1024
+"""Of one stream, while its decoder is busy: some seconds of any stream worth the name."""
 
 HELD_BACK = 64
 """A decoder gives pictures out some packets late: 16 at most in H.264, and feeds hold a second."""
@@ -21,14 +26,16 @@ class Stretch:
 
     def __init__(self, packets: Iterable[Packet]) -> None:
         self._unfed = list(packets)
+        self._bytes = sum(packet.size for packet in self._unfed)
         self._recent: deque[Packet] = deque(maxlen=HELD_BACK)
         self._fed_at = 0.0
         self._decoder: Decoder | None = None
 
-    def add(self, packet: Packet) -> int:
-        """Append a packet; returns how many wait."""
+    def add(self, packet: Packet) -> bool:
+        """Append a packet; False when so much waits that the stretch must be given up."""
         self._unfed.append(packet)
-        return len(self._unfed)
+        self._bytes += packet.size
+        return len(self._unfed) <= MAX_PACKETS and self._bytes <= MAX_BYTES
 
     def ready(self, now: float) -> bool:
         """Whether so much waits that the decoder should have it, look or no look."""
@@ -37,8 +44,9 @@ class Stretch:
     def take(self, now: float) -> tuple[Packet, ...]:
         """Take what waits, for the decoder."""
         packets = tuple(self._unfed)
-        self._recent.extend(packets)
+        self._recent.extend(replace(packet, data=b"") for packet in packets)  # their times matter, not their bytes
         self._unfed.clear()
+        self._bytes = 0
         self._fed_at = now
         return packets
 

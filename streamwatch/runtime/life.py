@@ -45,11 +45,12 @@ class Standing:
 class Life:
     """Times are monotonic seconds."""
 
-    def __init__(self, *, end_after_s: float | None) -> None:
+    def __init__(self, *, end_after_s: float | None, live_at: float | None = None) -> None:
+        """`live_at`: the stream was live before this watcher had it, and is taken to be so from then on."""
         self._end_after_s = end_after_s
-        self._phase = Phase.CONNECTING
-        self._session = 0
-        self._last_media = 0.0
+        self._phase = Phase.CONNECTING if live_at is None else Phase.LIVE
+        self._session = 0 if live_at is None else 1
+        self._last_media = live_at or 0.0
         self._burst_s = 0.0
         self._error: StreamError | None = None
         self._refused_since: float | None = None

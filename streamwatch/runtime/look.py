@@ -95,6 +95,8 @@ def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector
         started = time.thread_time()
         try:
             scores.append(detector.score(picture.rgb(detector.info.width, detector.info.height)))
+        except DecodeFailed as error:  # its shape cannot be turned into what a detector takes
+            return Seen(Outcome.FAILED, detail=str(error), decode_s=decode_s)
         except ScoreFailed as error:  # one detector that fails must not blind the others
             failures.append(f"{detector.info.name}: {error}")
         else:

@@ -66,7 +66,9 @@ class StreamPipeline:
         reporter: Reporter,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        session: str = "",
     ) -> None:
+        """`session`: of a stream that was live already when this watcher got it; it goes on under that name."""
         self.spec = spec
         self.received = 0
         self._sampler = sampler
@@ -81,11 +83,13 @@ class StreamPipeline:
         self._idle = threading.Event()
         self._idle.set()
         self._closed = False
-        self._life = Life(end_after_s=spec.end_after_s)
+        began = clock.monotonic()
+        self._life = Life(end_after_s=spec.end_after_s, live_at=began if session else None)
         self._timeline = Timeline()
-        self._session = ""
+        self._session = session
+        reporter.new_session(session)
         self._info: MediaInfo | None = None
-        self._sight = Sight()
+        self._sight = Sight(began)
         self._missed = 0
         self._score_trouble = ""
         self._decode_s = 0.0
@@ -169,7 +173,7 @@ class StreamPipeline:
             if not beginning:
                 return  # nothing to begin with before the next key
             self._stretch = Stretch(beginning)
-        elif self._stretch.add(packet) > self._buffer.limit:
+        elif not self._stretch.add(packet):
             self._missed += 1
             self._forget_pictures()
             return

@@ -55,10 +55,9 @@ class AdaptiveSampler:
     @property
     def key_interval_s(self) -> float:
         """Longest recent time between key pictures' arrivals; HLS delivers them in bursts, whose period counts."""
-        if not self._intervals:
-            return UNKNOWN_KEY_INTERVAL_S
+        known = max(self._intervals, default=UNKNOWN_KEY_INTERVAL_S)
         since = self._now - self._last_key if self._last_key is not None else 0.0
-        return min(max(*self._intervals, since, 0.0), _LONGEST_KEY_INTERVAL_S)
+        return min(max(known, since), _LONGEST_KEY_INTERVAL_S)
 
     def packet(self, *, arrival: float, key: bool, size: int) -> bool:
         """Note a packet and answer whether to look at it; see `Sampler.packet`. `size` is in bytes."""
@@ -71,9 +70,10 @@ class AdaptiveSampler:
             return self._key_is_due(arrival)
         if self._last_sample is None:
             return False
-        if self.between_keys():
-            return arrival >= self._due()
-        return self._looks_inside() and arrival >= self._due() - self._inside * self.key_interval_s
+        if self._looks_inside() and not self.between_keys():
+            return arrival >= self._due() - self._inside * self.key_interval_s
+        # Keys alone cannot keep the gap, or the key that should have come in time did not.
+        return arrival >= self._due()
 
     def sampled(self, arrival: float) -> None:
         """Start the next gap at `arrival`."""

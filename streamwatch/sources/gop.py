@@ -15,8 +15,14 @@ class GopBuffer:
     without its key could not be decoded; the buffer then stays empty until the next key. Bounds hold at every moment.
     """
 
-    def __init__(self, *, max_seconds: float, max_bytes: int, max_packets: int = 2048) -> None:
-        """`max_seconds` of arrival or media time, whichever is more, since HLS comes in bursts; bytes of payload."""
+    def __init__(
+        self, *, max_seconds: float, max_bytes: int, max_packets: int = 2048, group_seconds: float = 0.0
+    ) -> None:
+        """`max_seconds` of arrival or media time, whichever is more, since HLS comes in bursts; bytes of payload.
+
+        The newest group alone may reach `group_seconds`, if that is more: a look between keys needs its beginning.
+        """
+        self._group_seconds = max(group_seconds, max_seconds)
         self._max_seconds = max_seconds
         self._max_bytes = max_bytes
         self._max_packets = max_packets
@@ -55,9 +61,10 @@ class GopBuffer:
             while self._over(packet):
                 if self._keys > 1:
                     self._drop_oldest_group()
-                else:
+                    continue
+                if not self._fits_alone(packet):
                     self._empty()
-                    break
+                break
 
     def tail(self) -> tuple[Packet, ...]:
         """The newest key packet and everything after it; empty where no complete beginning of a group is held."""
@@ -91,6 +98,14 @@ class GopBuffer:
             self._bytes > self._max_bytes
             or len(self._packets) > self._max_packets
             or _span_s(self._packets[0], newest) > self._max_seconds
+        )
+
+    def _fits_alone(self, newest: Packet) -> bool:
+        """Whether the only group held may stay although it is longer than `max_seconds`."""
+        return (
+            self._bytes <= self._max_bytes
+            and len(self._packets) <= self._max_packets
+            and _span_s(self._packets[0], newest) <= self._group_seconds
         )
 
     def _drop_oldest_group(self) -> None:

@@ -33,6 +33,10 @@ class Health:
             log.info("mended", what=key)
             self.changed = True
 
+    def is_degraded(self, key: str) -> bool:
+        """Whether this is wrong now."""
+        return key in self._reasons
+
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why this daemon is degraded, worded for people; empty when all is well."""

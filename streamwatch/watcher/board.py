@@ -32,8 +32,9 @@ class Builder(Protocol):
         spec: StreamSpec,
         epoch: int,
         standing: Sequence[Standing],
+        session: str,
     ) -> tuple[StreamPipeline, Coroutine[None, None, None]]:
-        """Build a pipeline and the work that keeps it connected until it is cancelled."""
+        """Build a pipeline and the work that keeps it connected until it is cancelled; `session` as in `Assign`."""
         ...
 
     def adopt(self, pipeline: StreamPipeline, spec: StreamSpec, epoch: int) -> None:
@@ -65,7 +66,7 @@ class Board:
             self._watched[spec.id] = replace(before, spec=spec, epoch=message.epoch)
             return
         self.release(spec.id)
-        pipeline, keeping = self._builder.build(spec, message.epoch, standing)
+        pipeline, keeping = self._builder.build(spec, message.epoch, standing, message.session)
         task = self._tasks.create_task(keeping, name=f"stream:{spec.name}")
         self._watched[spec.id] = Watched(spec, message.epoch, pipeline, task)
 

@@ -8,8 +8,10 @@ from streamwatch.domain.urls import SafeUrl, printable
 @pytest.mark.parametrize(
     ("raw", "shown"),
     [
-        ("rtmp://host/live/lobby", "rtmp://host/live/lobby"),
-        ("rtmp://anna:secret@host:1935/live/lobby?key=abc", "rtmp://…@host:1935/live/lobby?…"),
+        ("rtmp://host/live/lobby", "rtmp://host/live/…"),
+        ("rtmp://anna:secret@host:1935/live/lobby?key=abc", "rtmp://…@host:1935/live/…?…"),
+        ("https://host/token=abc/live/a.m3u8", "https://host/…/a.m3u8"),
+        ("rtsp://host/stream", "rtsp://host/stream"),
         ("https://host/a.m3u8?token=abc#frag", "https://host/a.m3u8?…"),
         ("https://[::1]:8443/x", "https://[::1]:8443/x"),
         ("/films/a.mp4", "/films/a.mp4"),

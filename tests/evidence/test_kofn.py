@@ -78,6 +78,11 @@ def test_spacing_is_media_time_where_media_time_compares() -> None:
     assert story(*burst)[-1] == (5.0, Level.ALARM)
 
 
+def test_a_broadcaster_whose_clock_crawls_is_judged_by_arrival() -> None:
+    crawling = [sample(float(second), 1.0, media_s=second / 1000) for second in range(5)]
+    assert story(*crawling)[-1] == (1.0, Level.ALARM)
+
+
 def test_on_another_timeline_spacing_is_arrival_time() -> None:
     jump = [sample(5.0, 0.9, media_s=100.0), sample(5.1, 0.9, media_s=0.0, timeline=1)]
     assert story(*jump) == [(5.0, Level.SUSPECTED)]
