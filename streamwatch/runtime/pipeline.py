@@ -273,8 +273,8 @@ class StreamPipeline:
         with self._lock:
             self.spec = spec
             self._sampler = sampler
+            reporter.take_over(self._report)
             self._report = reporter
-            reporter.new_session(self._session)
         self.report_level()
 
     def equip(self, *, policies: Sequence[Policy], stations: Sequence[Station]) -> None:
@@ -291,6 +291,7 @@ class StreamPipeline:
     def restore(self, standing: Sequence[Standing]) -> None:
         """Begin, or go on, where the daemon says the rules stand."""
         self._policies.restore(standing)
+        self._report.expect(state.rule for state in standing if state.open)
 
     def decisions(self) -> tuple[Decision, ...]:
         """Where every rule stands."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from streamwatch.domain.clock import Clock
@@ -14,6 +14,9 @@ from streamwatch.link.messages import MAX_SCORES, HitSeen, RuleLevel, Sampled, S
 
 REPEAT_S = 5.0
 """A level is repeated this often: a message lost with a process or a full queue heals by itself."""
+
+STRESS_S = 300.0
+"""For so long after a rule was not calm, its calm is repeated."""
 
 _DETAIL = 300
 
@@ -46,6 +49,16 @@ class Report:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What was last said of a rule."""
+
+    until: float
+    """Until then calm is worth repeating."""
+    decision: Decision | None = None
+    at: float = 0.0
+
+
 class Reporter:
     """Turns what the pipeline knows into messages. Event loop only."""
 
@@ -57,7 +70,17 @@ class Reporter:
         self._session = ""
         self._last: Report | None = None
         self._said_at = 0.0
-        self._decided: dict[str, tuple[Decision, float]] = {}
+        self._said: dict[str, _Said] = {}
+
+    def take_over(self, before: Reporter) -> None:
+        """Go on where another reporter of this stream stops: what it owed is owed by this one."""
+        self._session = before._session
+        self._said = dict(before._said)
+
+    def expect(self, rules: Iterable[str]) -> None:
+        """An alert of these rules is open at the daemon: it waits for the word that they are calm."""
+        for rule in rules:
+            self._said.setdefault(rule, _Said(until=self._clock.monotonic() + STRESS_S))
 
     def new_session(self, session: str) -> None:
         """Later reports belong to this session."""
@@ -87,15 +110,24 @@ class Reporter:
         )
 
     def decided(self, decision: Decision) -> None:
-        """Report where a rule stands, if it changed, or still is not calm and was not said for a while."""
-        before = self._decided.get(decision.rule)
+        """Report where a rule stands: when that changes, and again and again while it matters.
+
+        Calm matters for a while too: should the word that ends an alert be lost, it is said again.
+        """
         now = self._clock.monotonic()
-        if before is not None and before[0] == decision:
-            if decision.level is Level.CALM or now - before[1] < REPEAT_S:
-                return
-        elif decision.level is Level.CALM and (before is None or before[0].level is Level.CALM):
+        before = self._said.get(decision.rule)
+        calm = decision.level is Level.CALM
+        if calm and (before is None or now > before.until):
             return  # calm scores wander; nobody acts on them
-        self._decided[decision.rule] = (decision, now)
+        same = (
+            before is not None
+            and before.decision is not None
+            and (before.decision.level is Level.CALM if calm else before.decision == decision)
+        )
+        if same and before is not None and now - before.at < REPEAT_S:
+            return
+        until = before.until if calm and before is not None else now + STRESS_S
+        self._said[decision.rule] = _Said(decision=decision, at=now, until=until)
         self._emit(
             RuleLevel(
                 epoch=self._epoch,

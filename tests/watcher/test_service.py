@@ -73,7 +73,9 @@ class FakeWorkshop:
             raise ModelError(Problem("model.onnx", "", "changed since it was checked"))
         return ()
 
-    def build(self, spec: StreamSpec, epoch: int, standing: Sequence[Standing], session: str) -> tuple[FakePipeline, Coroutine]:
+    def build(
+        self, spec: StreamSpec, epoch: int, standing: Sequence[Standing], session: str
+    ) -> tuple[FakePipeline, Coroutine]:
         pipeline = FakePipeline(spec)
         pipeline.restore(standing)
         self.built.append(pipeline)
