@@ -229,11 +229,13 @@ async def _reload(service: DaemonService, first: Settings, clock: Clock) -> None
     path, files = first.loaded.path, first.loaded.files
     marks = _marks(files)
 
+    latest = first
+
     def read() -> Setup:
-        nonlocal files
-        settings_now = settings.read(path)
-        files = settings_now.loaded.files
-        return settings_now.setup
+        nonlocal files, latest
+        latest = settings.read(path, before=latest)
+        files = latest.loaded.files
+        return latest.setup
 
     try:
         while True:

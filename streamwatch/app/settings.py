@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from streamwatch.app.equipment import Equipped, desk_rules, equip, rule_settings
 from streamwatch.bus.options import BrokerOptions
 from streamwatch.config.choices import Names, StreamIds
 from streamwatch.config.loader import Loaded, load
-from streamwatch.config.models import Config
+from streamwatch.config.models import Config, Detector
 from streamwatch.config.specs import rule_specs, stream_specs
 from streamwatch.daemon.setup import Setup
 from streamwatch.detectors.shipped import find_folder
@@ -31,6 +31,8 @@ class Settings:
 
     loaded: Loaded
     setup: Setup
+    equipped: Mapping[str, Equipped]
+    """Detectors by name, with their folders as they were checked."""
 
     @property
     def config(self) -> Config:
@@ -66,26 +68,27 @@ class Settings:
         return None if name is None else self.loaded.beside(name)
 
 
-def read(path: Path) -> Settings:
-    """Read, check and complete a configuration. Raises ConfigError or ModelError with every problem found."""
+def read(path: Path, *, before: Settings | None = None) -> Settings:
+    """Read, check and complete a configuration. Raises ConfigError with every problem found.
+
+    `before`: the settings in force, on a reload. A detector whose model has become unusable then keeps its old one,
+    and `Setup.kept` says so; at start it is a mistake like any other.
+    """
     loaded = load(path, environ=os.environ)
     config = loaded.config
     problems = list(_not_yet(loaded))
     equipped: dict[str, Equipped] = {}
+    kept: list[str] = []
     for index, detector in enumerate(config.detectors):
-        key = f"detectors.{index}"
         try:
-            equipped[detector.name] = equip(
-                name=detector.name,
-                kind=detector.kind,
-                folder=_folder(loaded, detector.model or "", f"{key}.model"),
-                mode=detector.mode,
-                every_s=detector.every,
-                where=loaded.where(f"{key}.kind"),
-                key=f"{key}.kind",
-            )
+            equipped[detector.name] = _equipped(loaded, detector, f"detectors.{index}")
         except ModelError as error:
-            problems.extend(error.problems)
+            old = before.equipped.get(detector.name) if before else None
+            if old is None:
+                problems.extend(error.problems)
+                continue
+            equipped[detector.name] = old
+            kept.extend(f"detector {detector.name} keeps its old model: {problem}" for problem in error.problems[:1])
     problems.extend(_label_problems(loaded, equipped))
     if problems:
         raise ConfigError(*problems)
@@ -101,6 +104,7 @@ def read(path: Path) -> Settings:
             decode_workers=DECODE_WORKERS,
         ),
         desk_rules=desk_rules(rules, equipped),
+        kept=tuple(kept),
         sid_key=_sid_key(config),
         keep_alerts_s=config.state.retention.alerts,
         names_shown=config.privacy.names is Names.SHOWN,
@@ -109,7 +113,19 @@ def read(path: Path) -> Settings:
             ("limits.watchers", str(config.limits.watchers)),
         ),
     )
-    return Settings(loaded, setup)
+    return Settings(loaded, setup, equipped)
+
+
+def _equipped(loaded: Loaded, detector: Detector, key: str) -> Equipped:
+    return equip(
+        name=detector.name,
+        kind=detector.kind,
+        folder=_folder(loaded, detector.model or "", f"{key}.model"),
+        mode=detector.mode,
+        every_s=detector.every,
+        where=loaded.where(f"{key}.kind"),
+        key=f"{key}.kind",
+    )
 
 
 def _folder(loaded: Loaded, name: str, key: str) -> Path:

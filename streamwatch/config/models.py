@@ -172,8 +172,10 @@ class Open(Section):
 
     score: Number = Field(0.8, gt=0, le=1, description="Least score of a hit, between 0 and 1.")
     hits: Whole = Field(2, ge=1, le=100, description="Hits it takes.")
-    within: Duration = written("10s", gt=0, le=3600, description="Span of media time in which they must fall.")
-    spacing: Duration = written("400ms", ge=0, le=600, description="Least media time between two hits that both count.")
+    within: Duration = written("10s", gt=0, le=3600, description="Span of time in which they must arrive.")
+    spacing: Duration = written(
+        "400ms", ge=0, le=600, description="Least time between two hits that both count: media time, or arrival."
+    )
 
 
 class Close(Section):

@@ -155,6 +155,10 @@ class DaemonService:
             return
         self.setup = setup
         p.health.mend("configuration")
+        if setup.kept:
+            p.health.degrade("models", "; ".join(setup.kept))
+        else:
+            p.health.mend("models")
         fixed = sorted({name for name, _ in set(setup.fixed) ^ set(self._fixed)})
         if fixed:
             p.health.degrade("restart", f"changed, and in force only after a restart: {', '.join(fixed)}")

@@ -20,6 +20,8 @@ class Setup:
     configure: Configure
     """What every watcher is given."""
     desk_rules: tuple[DeskRule, ...]
+    kept: tuple[str, ...] = ()
+    """Detectors that keep their old model, since the new one cannot be used; worded for people."""
     sid_key: bytes | None = field(default=None, repr=False)
     names_shown: bool = True
     keep_alerts_s: float = 365 * 86400.0

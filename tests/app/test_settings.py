@@ -73,6 +73,25 @@ def test_a_changed_model_names_its_hash(write: Callable[..., Path], tmp_path: Pa
     assert any("sha256" in said for said in problems(write(change)))
 
 
+def test_on_a_reload_a_detector_whose_model_broke_keeps_its_old_one_and_that_is_said(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "models/test-card", tmp_path / "mine")
+
+    def change(config: dict) -> None:
+        config["detectors"][0]["model"] = "mine"
+
+    path = write(change)
+    before = settings.read(path)
+    model = tmp_path / "mine/model.onnx"
+    model.write_bytes(model.read_bytes() + b"\0")
+    after = settings.read(path, before=before)
+    assert after.setup.configure == before.setup.configure
+    assert "keeps its old model" in after.setup.kept[0]
+    assert "sha256" in after.setup.kept[0]
+    assert before.setup.kept == ()
+
+
 def test_labels_that_do_not_match_the_output_are_named(write: Callable[..., Path], tmp_path: Path) -> None:
     shutil.copytree(ROOT / "models/test-card", tmp_path / "mine")
     (tmp_path / "mine/labels.txt").write_text("test_card\nanother\n", encoding="utf-8")
