@@ -51,7 +51,8 @@ class FleetHandler(Protocol):
     """Hears the watchers. Called on the event loop, one call a slot at a time; while it works, its slot waits.
 
     Streams in messages are as the daemon named them, and only of streams that this slot holds in the current epoch.
-    What it raises ends the fleet.
+    What it raises about a report costs the watcher that said it its life (`violation`); from the first `on_ready` of a
+    slot and from `on_lost` it ends the fleet.
     """
 
     async def on_ready(self, slot: int, ready: Ready) -> None:

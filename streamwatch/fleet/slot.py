@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
 from typing import Protocol
 
@@ -140,7 +140,7 @@ class Slot:
             delay = self._limits.backoff_s[min(failures, len(self._limits.backoff_s) - 1)]
             failures += 1
             self.troubled = failures > 1
-            log.warning("watcher lost", watcher=self._name, reason=reason, restart_in_s=delay)
+            log.error("watcher lost", watcher=self._name, slot=self.index, reason=reason, restart_in_s=delay)
             await self._owner.slot_lost(self.index, reason, self._unfinished)
             if delay:
                 await self._clock.sleep(delay)
@@ -224,7 +224,7 @@ class Slot:
         """One message; a reason where it ends this life."""
         match message:
             case Ready():
-                await self._is_ready(process, message)
+                return await self._is_ready(process, message)
             case Failed() if not self.ready:
                 return self._cannot_start(message)
             case Failed() if self._told is not None:
@@ -234,29 +234,43 @@ class Slot:
             case Beat():
                 self._heard = True
                 self._beat = message
-                await self._owner.slot_said(self.index, message)
+                return await self._taken(self._owner.slot_said(self.index, message))
             case _ if self.ready:
-                await self._owner.slot_said(self.index, message)
+                return await self._taken(self._owner.slot_said(self.index, message))
             case _:
                 log.debug("report before ready", watcher=self._name, type=type(message).__name__)
         return None
 
-    async def _is_ready(self, process: WatcherProcess, ready: Ready) -> None:
+    async def _taken(self, telling: Awaitable[None]) -> str | None:
+        """What nobody could take is the fault of who said it: one watcher starts anew, the others are not disturbed."""
+        try:
+            await telling
+        except LinkError:
+            raise
+        except Exception:  # valid, and stranger than its hearer can stand: whatever that raises, the fleet goes on
+            log.exception("watcher said what cannot be taken", watcher=self._name)
+            return "violation"
+        return None
+
+    async def _is_ready(self, process: WatcherProcess, ready: Ready) -> str | None:
         if self._told is None:
-            return  # nobody asked
+            return None  # nobody asked
         if (wanted := self._owner.configuration()) is not self._told and not self.ready:
             self._tell(process, wanted)  # it changed while this one was starting
-            return
+            return None
         process.link.accept(MAX_REPORT)
         self._told = None
         self.sandbox = ready.sandbox
         if self.ready:
             self._answered(None)
-            return
+            return None
         self._ready_at = self._clock.monotonic()
-        self._ever_ready = True
-        log.info("watcher ready", watcher=self._name, pid=process.pid)
-        await self._owner.slot_ready(self.index, ready)
+        first, self._ever_ready = not self._ever_ready, True
+        log.info("watcher ready", watcher=self._name, slot=self.index, pid=process.pid)
+        if first:
+            await self._owner.slot_ready(self.index, ready)  # at the start its errors are for who starts us
+            return None
+        return await self._taken(self._owner.slot_ready(self.index, ready))
 
     def _answered(self, failed: Failed | None) -> None:
         if self._answer is not None and not self._answer.done():

@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 _AGAIN_S = 10.0
 """After a spare that died in reserve."""
+_HAND_OVER_S = 1.0
 
 
 class Spare:
@@ -42,16 +43,25 @@ class Spare:
         self._wanted.set()
 
     async def take(self) -> WatcherProcess | None:
-        """Return the spare, if there is one; it is the caller's from now on. The next comes with the next `want`."""
+        """Return the spare, if there is one; it is the caller's from now on. The next comes with the next `want`.
+
+        Cancelled, it ends the spare, which belongs to nobody by then, and raises.
+        """
         process, idling = self._process, self._idling
         if process is None or idling is None:
             return None
         self._wanted.clear()
         self._process = self._idling = None
         idling.cancel()
-        with suppress(asyncio.CancelledError):
-            await idling
-        return process
+        try:
+            await asyncio.wait([idling], timeout=_HAND_OVER_S)  # never raises what `idling` raises, only our own cancel
+        except asyncio.CancelledError:
+            await process.stop(ask_s=0)
+            raise
+        if idling.done():
+            return process
+        await process.stop(ask_s=0)  # two would listen to it
+        return None
 
     async def run(self) -> None:
         """Keep a spare until cancelled."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from streamwatch.domain.decisions import Level, Standing
 from streamwatch.domain.errors import ModelError, OutsideError, PolicyRefused, SandboxError
@@ -239,3 +240,51 @@ async def test_even_deaf_watchers_are_stopped_in_time():
         began = time.monotonic()
     assert running_pids(pids) == []
     assert time.monotonic() - began < 5
+
+
+async def test_a_report_that_its_hearer_cannot_take_costs_that_watcher_alone():
+    async with running(slots=2, first=[spec("a"), spec("b")]) as (fleet, notes):
+        await notes.until(lambda: notes.of(Sampled, "a") and notes.of(Sampled, "b"))
+        original, failed = notes.on_message, asyncio.Event()
+
+        async def fragile(slot: int, message: Any) -> None:
+            if slot == 0 and not failed.is_set():
+                failed.set()
+                raise OverflowError("date value out of range")
+            await original(slot, message)
+
+        notes.on_message = fragile  # type: ignore[method-assign]
+        since = len(notes.heard)
+        with capture_logs() as logs:
+            await notes.until(lambda: notes.of(Sampled, "a", since=since))
+        assert notes.lost() == [(0, "violation")]
+        assert fleet.slots()[1].restarts == {}
+        assert [entry for entry in logs if entry["event"] == "watcher said what cannot be taken"]
+
+
+async def test_a_new_watcher_that_cannot_be_welcomed_is_replaced():
+    async with running(first=[spec("a")]) as (fleet, notes):
+        await notes.until(lambda: notes.of(Sampled, "a"))
+        original, failed = notes.on_ready, asyncio.Event()
+
+        async def fragile(slot: int, ready: Ready) -> None:
+            if not failed.is_set():
+                failed.set()
+                raise ValueError
+            await original(slot, ready)
+
+        notes.on_ready = fragile  # type: ignore[method-assign]
+        since = len(notes.heard)
+        os.kill(fleet.slots()[0].pid or 0, signal.SIGKILL)
+        await notes.until(lambda: notes.of(Sampled, "a", since=since))
+        assert notes.lost() == [(0, "signal:SIGKILL"), (0, "violation")]
+
+
+async def test_what_the_log_says_of_a_watcher_names_its_slot():
+    with capture_logs() as logs:
+        async with running(slots=2) as (fleet, notes):
+            os.kill(fleet.slots()[1].pid or 0, signal.SIGKILL)
+            await notes.until(lambda: len(notes.of(Ready)) == 3)
+    said = [(entry["event"], entry["slot"]) for entry in logs if "slot" in entry]
+    assert sorted(said[:2]) == [("watcher ready", 0), ("watcher ready", 1)]
+    assert said[2:] == [("watcher lost", 1), ("watcher ready", 1)]
