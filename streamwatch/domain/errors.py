@@ -64,6 +64,7 @@ class StreamError(StreamwatchError):
 
     reason: ClassVar[Reason] = Reason.UNREACHABLE
     retryable: ClassVar[bool] = True
+    """Whether trying again soon may help; what is not is tried again all the same, but seldom."""
 
 
 class Unreachable(StreamError):
@@ -103,6 +104,7 @@ class PolicyRefused(StreamError):
     """We refuse to connect there: address, scheme or redirect not allowed. Names the entry that would allow it."""
 
     reason = Reason.POLICY
+    retryable = False
 
 
 class Stalled(StreamError):
@@ -127,6 +129,7 @@ class CodecUnsupported(StreamError):
     """No decoder for this codec."""
 
     reason = Reason.CODEC
+    retryable = False
 
 
 class ScoreFailed(StreamwatchError):

@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 TICK_S = 1.0
 """How often a stream's standing is judged while nothing happens: a stall has a second's resolution."""
 
+SELDOM_S = 30.0
+"""Between attempts at what will not change by itself: an address that is not allowed, a codec without a decoder."""
+
 ReaderFactory = Callable[[], Reader]
 
 
@@ -44,10 +47,12 @@ async def _read(pipeline: StreamPipeline, make_reader: ReaderFactory, *, clock: 
     said: Reason | None = None
     while True:
         received = pipeline.received
+        seldom = False
         try:
             await make_reader().run(pipeline)
         except StreamError as error:
             pipeline.failed(error)
+            seldom = not error.retryable
             if error.reason is not said:  # once down, once up; the rest is in the metrics
                 log.warning("stream not readable", stream=spec.name, url=str(spec.url), reason=error.reason.value,
                             error=str(error))  # fmt: skip
@@ -67,7 +72,7 @@ async def _read(pipeline: StreamPipeline, make_reader: ReaderFactory, *, clock: 
         if pipeline.received > received:
             backoff.reset()
             said = None
-        await clock.sleep(backoff.next())
+        await clock.sleep(SELDOM_S if seldom else backoff.next())
 
 
 async def _tick(pipeline: StreamPipeline, clock: Clock) -> None:
