@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,8 +29,11 @@ class Ledger(Protocol):
         """Alerts, oldest first."""
         ...
 
-    def pending(self, limit: int = 100) -> Sequence[AlertEvent]:
-        """Events not yet acknowledged, in order of commit (so in order of `seq` per alert)."""
+    def pending(self, limit: int = 100, *, without: Collection[str] = ()) -> Sequence[AlertEvent]:
+        """Events not yet acknowledged but those of the alerts `without`.
+
+        The most severe alerts' events come first, then in order of commit (so in order of `seq` per alert).
+        """
         ...
 
     def offer(self, alert_id: str, seq: int, body: str) -> None:

@@ -35,8 +35,12 @@ class StateFolder:
             self._fd = -1
             who = f" (process {holder})" if holder.isdigit() else ""
             raise OutsideError(f"state folder {path} is in use by another streamwatch{who}") from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            self.close()
+            raise OutsideError(f"state folder {path} cannot be written: {error.strerror}") from error
 
     def private_file(self, name: str) -> Path:
         """The path of a file in the folder that exists and that only its owner can read (0600).
@@ -51,12 +55,18 @@ class StateFolder:
         return path
 
     def move_aside(self, name: str, suffix: str) -> Path:
-        """Rename a file and its companions (`-wal`, `-shm`) out of the way. Returns the main file's new path."""
+        """Rename a file and its companions (`-wal`, `-shm`) out of the way. Returns the main file's new path.
+
+        Raises OutsideError where they cannot be renamed.
+        """
         target = self.path / f"{name}.{suffix}"
         for tail in ("", "-wal", "-shm"):
             source = self.path / f"{name}{tail}"
-            if source.exists():
-                source.rename(self.path / f"{name}.{suffix}{tail}")
+            try:
+                if source.exists():
+                    source.rename(self.path / f"{name}.{suffix}{tail}")
+            except OSError as error:
+                raise OutsideError(f"{source} is damaged and cannot be set aside: {error.strerror}") from error
         return target
 
     def close(self) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from streamwatch.domain.alerts import Alert, AlertEvent
 from streamwatch.domain.clock import Clock
+from streamwatch.domain.decisions import Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.ledger.base import Backlog
+
+_RANK = {severity: rank for rank, severity in enumerate(Severity)}
+
+MAX_ANSWERS = 20_000
+"""Of commands; those to be forgotten first make room."""
 
 
 class MemoryLedger:
@@ -39,9 +45,14 @@ class MemoryLedger:
         found = sorted(self._alerts.values(), key=lambda alert: alert.id)
         return [alert for alert in found if alert.open or not open_only]
 
-    def pending(self, limit: int = 100) -> Sequence[AlertEvent]:
-        """Events not yet acknowledged, in order of commit."""
-        return [event for event in self.events if (event.alert_id, event.seq) not in self._acknowledged][:limit]
+    def pending(self, limit: int = 100, *, without: Collection[str] = ()) -> Sequence[AlertEvent]:
+        """Events not yet acknowledged but those of some alerts: the most severe first, then in order of commit."""
+        owed = [
+            event
+            for event in self.events
+            if (event.alert_id, event.seq) not in self._acknowledged and event.alert_id not in without
+        ]
+        return sorted(owed, key=lambda event: _RANK[self._alerts[event.alert_id].severity])[:limit]
 
     def offer(self, alert_id: str, seq: int, body: str) -> None:
         """Fix an event's body for ever. Raises LedgerError where it is unknown or fixed with another body."""
@@ -64,10 +75,6 @@ class MemoryLedger:
         oldest = min((self._committed[event.alert_id, event.seq] for event in pending), default=None)
         age = 0.0 if oldest is None else max(self._clock.now().timestamp() - oldest, 0.0)
         return Backlog(len(pending), age)
-
-    def acknowledged_since(self, at: float, limit: int = 1000) -> Sequence[AlertEvent]:
-        """Events acknowledged at or after `at` (wall seconds), in order of commit."""
-        return [e for e in self.events if self._acknowledged.get((e.alert_id, e.seq), -1.0) >= at][:limit]
 
     def owe_again(self, since: float) -> int:
         """Owe again what a broker that forgot us may have lost; see `SqliteLedger.owe_again`."""
@@ -103,7 +110,9 @@ class MemoryLedger:
         return (digest, answer) if forget_at > self._clock.now().timestamp() else None
 
     def answered(self, request_id: str, digest: str, answer: bytes, *, keep_s: float) -> None:
-        """Remember an answer."""
+        """Remember an answer; where there are too many, those to be forgotten first go."""
+        while len(self._seen) >= MAX_ANSWERS:
+            del self._seen[min(self._seen, key=lambda one: self._seen[one][2])]
         self._seen[request_id] = (digest, answer, self._clock.now().timestamp() + keep_s)
 
     def prune(self, *, before: float) -> int:

@@ -49,5 +49,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX commands_forget ON commands (forget_at)",
         "CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
     ),
+    (
+        # what is owed is asked for by severity, counted, and aged, without reading the events themselves
+        "ALTER TABLE events ADD COLUMN rank INTEGER NOT NULL DEFAULT 0",  # 0: most severe
+        """
+        UPDATE events SET rank = (
+            SELECT CASE severity WHEN 'urgent' THEN 0 WHEN 'high' THEN 1 WHEN 'low' THEN 2 ELSE 3 END
+            FROM alerts WHERE id = alert_id
+        )
+        """,
+        "DROP INDEX events_pending",
+        """
+        CREATE INDEX events_due ON events (rank, position, alert_id, committed_at, acknowledged_at)
+        WHERE acknowledged_at IS NULL
+        """,
+    ),
 )
 """Step n (from 1) leads to version n. `migrations` itself records when each was taken."""

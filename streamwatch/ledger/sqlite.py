@@ -7,9 +7,10 @@ disk is slow.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,17 @@ _log = structlog.get_logger(__name__)
 FILE = "ledger.sqlite3"
 _LIMIT = 1000
 """Rows of one answer or one deletion: a call stays short whatever has piled up."""
+MAX_ANSWERS = 20_000
+"""Answers to commands that are remembered; those to be forgotten first make room."""
 _BUSY_S = 2.0
 """An administrator's sqlite3 shell may hold the file for so long."""
 
+_RANKS = " ".join(f"WHEN '{severity}' THEN {rank}" for rank, severity in enumerate(Severity))
+_RANK_OF = f"SELECT CASE severity {_RANKS} END FROM alerts WHERE id = ?"  # noqa: S608 - constants of this file
+_INSERT_EVENT = (
+    "INSERT INTO events (alert_id, seq, event, body, committed_at, rank) "  # noqa: S608 - constants of this file
+    f"VALUES (?, ?, ?, ?, ?, ({_RANK_OF}))"
+)
 _ALERT = "id, stream, rule, severity, kind, seq, open, document, acknowledged, changed_at"
 _EVENT = "e.alert_id, e.seq, e.event, a.severity, a.stream, e.body"
 _EVENTS = f"SELECT {_EVENT} FROM events e JOIN alerts a ON a.id = e.alert_id"  # noqa: S608 - constants of this file
@@ -48,7 +57,8 @@ class SqliteLedger:
         matter more than those that cannot be read.
 
         Raises:
-            OutsideError: the folder cannot be used, another daemon holds it, or a newer streamwatch wrote the file.
+            OutsideError: the folder cannot be used (e.g. its disk is full), another daemon holds it, or a newer
+                streamwatch wrote the file.
 
         """
         self._clock = clock
@@ -89,8 +99,8 @@ class SqliteLedger:
             if stored.rowcount != 1 or (event.alert_id, event.seq) != (alert.id, alert.seq):
                 raise LedgerError(f"event {event.seq} of alert {alert.id} is not the next one")
             db.execute(
-                "INSERT INTO events (alert_id, seq, event, body, committed_at) VALUES (?, ?, ?, ?, ?)",
-                (event.alert_id, event.seq, event.event.value, event.body, alert.changed_at),
+                _INSERT_EVENT,
+                (event.alert_id, event.seq, event.event.value, event.body, alert.changed_at, event.alert_id),
             )
         if event.triggered is not None:
             self._triggered[event.alert_id, event.seq] = event.triggered
@@ -100,9 +110,15 @@ class SqliteLedger:
         where = "WHERE open = 1" if open_only else ""
         return self._alerts(f"{where} ORDER BY id")
 
-    def pending(self, limit: int = 100) -> Sequence[AlertEvent]:
-        """Events not yet acknowledged, in order of commit."""
-        return self._events("WHERE e.acknowledged_at IS NULL ORDER BY e.position LIMIT ?", limit)
+    def pending(self, limit: int = 100, *, without: Collection[str] = ()) -> Sequence[AlertEvent]:
+        """Events not yet acknowledged but those of some alerts: the most severe first, then in order of commit."""
+        return self._events(
+            "WHERE e.position IN (SELECT position FROM events INDEXED BY events_due WHERE acknowledged_at IS NULL "
+            "AND alert_id NOT IN (SELECT value FROM json_each(?)) ORDER BY rank, position LIMIT ?) "
+            "ORDER BY e.rank, e.position",
+            json.dumps(list(without)),
+            limit,
+        )
 
     def offer(self, alert_id: str, seq: int, body: str) -> None:
         """Fix an event's body at its first hand-over. Offering the same body again changes nothing.
@@ -136,10 +152,6 @@ class SqliteLedger:
         query = "SELECT count(*), min(committed_at) FROM events WHERE acknowledged_at IS NULL"
         [(pending, oldest)] = self._rows(query)
         return Backlog(pending, max(self._wall() - oldest, 0.0) if pending else 0.0)
-
-    def acknowledged_since(self, at: float, limit: int = _LIMIT) -> Sequence[AlertEvent]:
-        """Events the broker acknowledged at or after `at` (wall seconds), in order of commit."""
-        return self._events("WHERE e.acknowledged_at >= ? ORDER BY e.position LIMIT ?", at, limit)
 
     def owe_again(self, since: float) -> int:
         """Owe again what a broker that forgot us may have lost; returns how many events.
@@ -187,10 +199,14 @@ class SqliteLedger:
         return (rows[0][0], rows[0][1]) if rows else None
 
     def answered(self, request_id: str, digest: str, answer: bytes, *, keep_s: float) -> None:
-        """Remember an answer; what is past its time is forgotten on the way."""
+        """Remember an answer; what is past its time, or too much, is forgotten on the way."""
         now = self._wall()
         with self._transaction() as db:
             db.execute("DELETE FROM commands WHERE forget_at <= ?", (now,))
+            [(kept,)] = db.execute("SELECT count(*) FROM commands").fetchall()
+            oldest = "SELECT request_id FROM commands ORDER BY forget_at LIMIT ?"
+            if kept >= MAX_ANSWERS:
+                db.execute(f"DELETE FROM commands WHERE request_id IN ({oldest})", (kept - MAX_ANSWERS + 1,))  # noqa: S608
             db.execute(
                 "INSERT OR REPLACE INTO commands VALUES (?, ?, ?, ?)", (request_id, digest, answer, now + keep_s)
             )
@@ -268,14 +284,19 @@ class SqliteLedger:
             return self._connect()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise OutsideError(f"{self._folder.path / FILE} cannot be used: {error}") from error
+                raise self._unusable(error) from error
             stamp = self._clock.now().strftime("%Y%m%dT%H%M%SZ")
             self.set_aside = self._folder.move_aside(FILE, f"corrupt-{stamp}")
             _log.error("ledger is damaged and was set aside", file=str(self.set_aside), error=str(error))
         try:
             return self._connect()
         except sqlite3.Error as error:
-            raise OutsideError(f"{self._folder.path / FILE} cannot be used: {error}") from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: sqlite3.Error) -> OutsideError:
+        """In words for who starts us: SQLite calls a full or read-only disk by several names."""
+        where = self._folder.path / FILE
+        return OutsideError(f"{where} cannot be opened and written ({error}): is the disk full, or read-only?")
 
     def _connect(self) -> sqlite3.Connection:
         path = self._folder.private_file(FILE)
@@ -288,6 +309,8 @@ class SqliteLedger:
             db.execute("PRAGMA temp_store = MEMORY")
             _require_sound(db)
             self._migrate(db)
+            # a disk that takes no more is found now, not by the first alert
+            db.execute("INSERT OR REPLACE INTO notes VALUES ('opened', ?)", (str(self._wall()),))
         except BaseException:
             db.close()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,14 +117,29 @@ def test_the_backlog_counts_and_ages(ledger, clock):
     assert ledger.backlog().oldest_s == pytest.approx(0.0)
 
 
-def test_what_was_acknowledged_lately_can_be_asked_for(ledger):
+def test_the_first_acknowledgement_stands(ledger):
+    ledger.commit(alert("a", open_=False), event("a"))
+    ledger.acknowledged("a", 1, at=100.0)
+    ledger.acknowledged("a", 1, at=500.0)
+    assert ledger.owe_again(since=101.0) == 0
+    assert ledger.owe_again(since=100.0) == 1
+
+
+def test_what_is_most_severe_is_owed_first_and_each_alert_in_its_order(ledger):
+    severities = {"t": Severity.TEST, "l": Severity.LOW, "h": Severity.HIGH, "u": Severity.URGENT, "h2": Severity.HIGH}
+    for seq in (1, 2):
+        for name, severity in severities.items():
+            ledger.commit(replace(alert(name, seq), severity=severity), replace(event(name, seq), severity=severity))
+    assert [one.alert_id for one in ledger.pending()] == ["u", "u", "h", "h2", "h", "h2", "l", "l", "t", "t"]
+    assert [one.seq for one in ledger.pending()] == [1, 2, 1, 1, 2, 2, 1, 2, 1, 2]
+    assert keys(ledger.pending(limit=2)) == [("u", 1), ("u", 2)]
+
+
+def test_alerts_can_be_left_out_of_what_is_owed(ledger):
     for name in "abc":
         ledger.commit(alert(name), event(name))
-    for at, name in enumerate("abc"):
-        ledger.acknowledged(name, 1, at=100.0 + at)
-    assert keys(ledger.acknowledged_since(101.0)) == [("b", 1), ("c", 1)]
-    ledger.acknowledged("a", 1, at=500.0)
-    assert keys(ledger.acknowledged_since(101.0)) == [("b", 1), ("c", 1)], "the first acknowledgement stands"
+    assert keys(ledger.pending(limit=1, without={"a"})) == [("b", 1)]
+    assert keys(ledger.pending(without={"a", "c", 'who\'s "that"'})) == [("b", 1)]
 
 
 def test_a_broker_that_forgot_us_is_owed_open_alerts_and_the_newest_deliveries_again(ledger):
@@ -164,6 +180,16 @@ def test_answers_to_commands_are_kept_for_their_time(ledger, clock):
     assert ledger.seen("r1") == ("digest", b"answer")
     clock.advance(61)
     assert ledger.seen("r1") is None
+
+
+def test_only_so_many_answers_are_kept_and_those_to_be_forgotten_first_go(ledger, monkeypatch):
+    monkeypatch.setattr("streamwatch.ledger.sqlite.MAX_ANSWERS", 3)
+    monkeypatch.setattr("streamwatch.ledger.memory.MAX_ANSWERS", 3)
+    ledger.answered("long", "d", b"x", keep_s=1000)
+    for number in range(5):
+        ledger.answered(f"r{number}", "d", b"x", keep_s=60 + number)
+    kept = [name for name in ("long", "r0", "r1", "r2", "r3", "r4") if ledger.seen(name) is not None]
+    assert kept == ["long", "r3", "r4"]
 
 
 def test_pruning_removes_what_is_old_and_owed_to_nobody(ledger):

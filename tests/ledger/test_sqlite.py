@@ -210,3 +210,61 @@ def test_nothing_committed_is_lost_by_kill_9(tmp_path):
     ledger.close()
     assert [event.alert_id for event in kept[:said]] == [f"{n:06}" for n in range(1, said + 1)]
     assert len(kept) in (said, said + 1), "at most the one commit whose answer was not read"
+
+
+def test_events_of_an_older_file_keep_their_severity(opened, tmp_path):
+    (tmp_path / "state").mkdir()
+    db = sqlite3.connect(tmp_path / "state" / FILE)
+    for statement in MIGRATIONS[0]:
+        db.execute(statement)
+    db.execute("CREATE TABLE migrations (version INTEGER PRIMARY KEY, taken_at REAL NOT NULL) STRICT")
+    db.execute("INSERT INTO migrations VALUES (1, 0)")
+    for name in ("test", "low", "high", "urgent"):
+        db.execute("INSERT INTO alerts VALUES (?, x'61', 'r', ?, 'classifier', 1, 1, '{}', 0, 1.0)", (name, name))
+        db.execute(
+            "INSERT INTO events (alert_id, seq, event, body, committed_at) VALUES (?, 1, 'opened', '', 1)", [name]
+        )
+    db.commit()
+    db.close()
+    assert [event.alert_id for event in opened().pending()] == ["urgent", "high", "low", "test"]
+
+
+def test_what_is_asked_every_second_reads_no_events_however_many_are_owed(opened):
+    ledger = opened()
+    asked: list[str] = []
+    ledger._db.set_trace_callback(asked.append)
+    ledger.pending(without={"a"})
+    ledger.backlog()
+    ledger._db.set_trace_callback(None)
+    assert len(asked) == 2
+    for query in asked:
+        plan = [row[3] for row in ledger._db.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()]
+        assert any("COVERING INDEX events_due" in step for step in plan), plan
+        assert not any(step.startswith("SCAN e") and "COVERING" not in step for step in plan), plan
+
+
+NO_SPACE = """
+import resource, signal, sys
+from pathlib import Path
+from streamwatch.domain.clock import SystemClock
+from streamwatch.domain.errors import OutsideError
+from streamwatch.ledger.sqlite import SqliteLedger
+
+folder, limit, known = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "known"
+if known:
+    SqliteLedger(folder, clock=SystemClock()).close()
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # no file takes more, as on a full disk
+try:
+    SqliteLedger(folder, clock=SystemClock())
+except OutsideError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("known", ["new", "known"])
+@pytest.mark.parametrize(("limit", "words"), [(0, "cannot be written: "), (64, "is the disk full, or read-only?")])
+def test_a_disk_that_takes_nothing_more_is_said_at_start(tmp_path, limit, words, known):
+    command = [sys.executable, "-c", NO_SPACE, str(tmp_path / "state"), str(limit), known]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (words in done.stdout, done.stderr) == (True, "")
