@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from streamwatch.domain.errors import CodecUnsupported, Dropped, Refused, StreamError
+from streamwatch.domain.errors import CodecUnsupported, Dropped, PolicyRefused, Refused, StreamError
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.sources.fetch import Cancelled, Fetcher, Response
-from streamwatch.sources.hls_playlist import NotAPlaylist, Playlist, Segment, lowest, parse
+from streamwatch.sources.hls_playlist import MAX_BYTES, NotAPlaylist, Playlist, Rendition, Segment, lowest, parse
 
-MAX_PLAYLIST = 4 << 20
+_MAX_HEAD = 4 << 20
+"""Bytes of an initialisation part."""
 MAX_SEGMENT = 48 << 20
 """Bytes; a segment is held in memory whole, and 10 s at 25 Mbit/s are 31 MB."""
 ASSUMED_TARGET_S = 6.0
@@ -29,7 +30,7 @@ GRACE_TARGETS = 3
 _NOT_FOUND = frozenset({404, 410})
 _STALE_COPIES = 2
 """Playlists in a row that end before the segments already read: an old copy once, a new count twice."""
-_MIN_POLL_S = 0.25
+_MIN_POLL_S = 0.5
 _MAX_NESTED = 2
 _LOST_SEGMENTS = 3
 """So many listed segments in a row that cannot be fetched: the stream does not deliver."""
@@ -59,8 +60,7 @@ class HlsFollower:
         self._loaded_at = 0.0
         self._unchanged = False
         self._next = 0
-        self._map: tuple[str, tuple[int, int] | None] = ("", None)
-        self._held: Segment | None = None
+        self._head = ""
         self._lost = 0
         self._behind = 0
         self.renditions: tuple[tuple[int, int], ...] = ()
@@ -87,7 +87,7 @@ class HlsFollower:
             if not playlist.renditions:
                 break
             self.renditions = tuple((r.width, r.height) for r in playlist.renditions if r.width)[:100]
-            answer = self._get(SafeUrl(lowest(playlist.renditions).url), child=True)
+            answer = self._get(_address(lowest(playlist.renditions)), child=True)
             playlist = self._parse(answer)
         if playlist.renditions:
             raise CodecUnsupported("a main playlist that leads only to main playlists")
@@ -114,10 +114,10 @@ class HlsFollower:
         """The bytes of a segment, None where it is lost: one segment is no reason to give up the stream."""
         if segment.encrypted:
             raise CodecUnsupported("the segments are encrypted: the reader has no key")
-        if not segment.url:
+        if not segment.uri:
             return None
         answer = self._fetcher.get(
-            SafeUrl(segment.url), child=True, limit=MAX_SEGMENT, total_s=self._segment_time(), span=segment.span
+            _address(segment), child=True, limit=MAX_SEGMENT, total_s=self._segment_time(), span=segment.span
         )
         if not answer.ok:
             self.skipped_segments += 1
@@ -130,15 +130,16 @@ class HlsFollower:
 
     def fetch_map(self, segment: Segment) -> bytes:
         """The initialisation part of fragmented MP4, empty for MPEG-TS."""
-        if not segment.map_url:
+        try:
+            url, span = SafeUrl(segment.map_url), segment.map_span
+        except ValueError as e:
+            raise CodecUnsupported("an initialisation segment whose address cannot be read") from e
+        if not url.reveal():
             return b""
-        answer = self._fetcher.get(
-            SafeUrl(segment.map_url), child=True, limit=MAX_PLAYLIST, total_s=self._segment_time(),
-            span=segment.map_span,
-        )  # fmt: skip
+        answer = self._fetcher.get(url, child=True, limit=_MAX_HEAD, total_s=self._segment_time(), span=span)
         if not answer.ok:
             raise Dropped(f"the initialisation segment is not there (HTTP {answer.status})")
-        return _cut(answer, segment.map_span)
+        return _cut(answer, span)
 
     def _segment_time(self) -> float:
         return max(self._patience_s, 2 * self.target_s)
@@ -152,10 +153,9 @@ class HlsFollower:
                     return None
                 self._reload()
                 continue
-            where = (found.map_url, found.map_span)
-            if not new_part and (found.discontinuity or where != self._map):
+            if not new_part and (found.discontinuity or found.head != self._head):
                 return None
-            self._map = where
+            self._head = found.head
             self._next = found.number + 1
             return found
 
@@ -194,7 +194,7 @@ class HlsFollower:
             raise Cancelled
 
     def _get(self, url: SafeUrl, *, child: bool) -> Response:
-        answer = self._fetcher.get(url, child=child, limit=MAX_PLAYLIST, total_s=self._patience_s)
+        answer = self._fetcher.get(url, child=child, limit=MAX_BYTES, total_s=self._patience_s)
         if answer.ok:
             return answer
         raise self._no(answer.status)
@@ -211,6 +211,13 @@ class HlsFollower:
             return parse(answer.body, answer.url.reveal())
         except NotAPlaylist as e:
             raise CodecUnsupported(f"not an HLS playlist: {e}") from e
+
+
+def _address(of: Segment | Rendition) -> SafeUrl:
+    try:
+        return SafeUrl(of.url)
+    except ValueError as e:
+        raise PolicyRefused("an address that cannot be read safely is not opened") from e
 
 
 def _cut(answer: Response, span: tuple[int, int] | None) -> bytes:

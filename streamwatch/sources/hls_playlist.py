@@ -1,18 +1,33 @@
-"""HLS playlists from text to values. Pure; what it does not know it skips, what it cannot trust it bounds."""
+"""HLS playlists from text to values. Pure; what it does not know it skips, what it cannot trust it bounds.
+
+A playlist is read while the interpreter is held, so whoever writes it could hold up every other stream: its size, its
+lines and each line are bounded, no step costs more than the length of what it reads, and addresses are joined with
+their base only when somebody follows them.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 from urllib.parse import urljoin
 
-MAX_LINES = 50_000
+MAX_BYTES = 512 << 10
+MAX_LINES = 5_000
+MAX_LINE = 8_192
+"""Characters. The longest honest lines are signed addresses, about 2,000."""
 MAX_TARGET_S = 120.0
 """A target duration beyond this is not believed: it would stretch every limit that is built on it."""
 
-_ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
+# Each step takes a run whole, so that a long one is read once. Steps are counted, the ones between attributes too.
+_STEP = re.compile(r'([A-Z0-9-]++)(?:=("[^"]*+"|[^",]*+))?|[^A-Z0-9-]++')
+_MAX_STEPS = 120
+_MAX_RENDITIONS = 200
 _VIDEO_CODECS = ("avc", "hvc", "hev", "av01", "vp09", "vp8", "dvh", "mp4v")
+_MAX_DIGITS = 32
+_MAX_SIDE = 1 << 16
 _WORTH_LOOKING_AT = 200
 """Lines of height under which a rendition is passed over when there is a larger one: detectors look at 224 x 224."""
 
@@ -23,13 +38,19 @@ class NotAPlaylist(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """One variant of a main playlist."""
+    """One variant of a main playlist. `uri` as written there, to be followed from `base`."""
 
-    url: str
+    uri: str
     bandwidth: int
     width: int = 0
     height: int = 0
     codecs: str = ""
+    base: str = ""
+
+    @property
+    def url(self) -> str:
+        """The whole address. Raises ValueError where it is none."""
+        return urljoin(self.base, self.uri)
 
     @property
     def audio_only(self) -> bool:
@@ -37,18 +58,46 @@ class Rendition:
         return not self.width and bool(self.codecs) and not any(c in self.codecs.lower() for c in _VIDEO_CODECS)
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One media segment. `span` is offset and length inside the file, where it is only a part of one."""
+class Segment(NamedTuple):
+    """One media segment, as listed: what its tags say is read when it is about to be fetched.
 
-    url: str
+    A named tuple because it is made by the thousand, under the interpreter's lock.
+    """
+
     number: int
     seconds: float
-    discontinuity: bool = False
+    discontinuity: bool
+    uri: str
+    """As written, to be followed from `base`; empty where there is nothing to fetch."""
+    base: str
     span: tuple[int, int] | None = None
-    map_url: str = ""
-    map_span: tuple[int, int] | None = None
-    encrypted: bool = False
+    """Offset and length inside the file, where it is only a part of one."""
+    head: str = ""
+    """The attributes of the EXT-X-MAP in force: equal ones name the same initialisation part."""
+    key: str = ""
+    """The attributes of the EXT-X-KEY in force."""
+
+    @property
+    def url(self) -> str:
+        """The whole address, empty where there is none. Raises ValueError where it cannot be read."""
+        return urljoin(self.base, self.uri) if self.uri else ""
+
+    @property
+    def map_url(self) -> str:
+        """The whole address of the initialisation part, empty where there is none. Raises as `url`."""
+        uri = _attributes(self.head).get("URI", "")
+        return urljoin(self.base, uri) if uri else ""
+
+    @property
+    def map_span(self) -> tuple[int, int] | None:
+        """Offset and length of the initialisation part, where it is only a part of a file. Raises ValueError."""
+        span = _attributes(self.head).get("BYTERANGE")
+        return None if span is None else _span(span, 0)
+
+    @property
+    def encrypted(self) -> bool:
+        """Its bytes need a key."""
+        return _attributes(self.key).get("METHOD", "NONE") != "NONE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +120,17 @@ class Playlist:
 
 def parse(data: bytes, base: str) -> Playlist:
     """Read a playlist fetched from `base`. Raises NotAPlaylist."""
+    if len(data) > MAX_BYTES:
+        raise NotAPlaylist(f"more than {MAX_BYTES} bytes")
     text = data.decode("utf-8", "replace").removeprefix("\ufeff")
-    lines = [line.strip() for line in text.splitlines()[:MAX_LINES]]
-    if not lines or not lines[0].startswith("#EXTM3U"):
+    if not text.lstrip().startswith("#EXTM3U"):
         raise NotAPlaylist("no #EXTM3U in the first line")
+    written = text.splitlines()
+    if len(written) > MAX_LINES:
+        raise NotAPlaylist(f"more than {MAX_LINES} lines")
+    if max(map(len, written)) > MAX_LINE:
+        raise NotAPlaylist(f"a line of more than {MAX_LINE} characters")
+    lines = [line.strip() for line in written]
     try:
         renditions = _renditions(lines, base)
         return Playlist(renditions=renditions) if renditions else _media(lines, base)
@@ -95,33 +151,57 @@ def lowest(renditions: tuple[Rendition, ...]) -> Rendition:
 
 
 def _attributes(text: str) -> dict[str, str]:
-    return {name: value.strip('"') for name, value in _ATTRIBUTE.findall(text)}
+    steps = islice(_STEP.finditer(text), _MAX_STEPS)
+    return {step[1]: step[2].strip('"') for step in steps if step[2] is not None}
 
 
 def _renditions(lines: list[str], base: str) -> tuple[Rendition, ...]:
     found: list[Rendition] = []
-    pending: dict[str, str] | None = None
+    pending: str | None = None
     for line in lines:
         if line.startswith("#EXT-X-STREAM-INF:"):
-            pending = _attributes(line.partition(":")[2])
+            pending = line.partition(":")[2]
         elif line and not line.startswith("#") and pending is not None:
-            width, _, height = pending.get("RESOLUTION", "0x0").partition("x")
+            attributes = _attributes(pending)
+            width, height = _size(attributes.get("RESOLUTION", ""))
             found.append(
                 Rendition(
-                    url=urljoin(base, line),
-                    bandwidth=int(pending.get("BANDWIDTH", "0")),
-                    width=int(width),
-                    height=int(height or 0),
-                    codecs=pending.get("CODECS", ""),
+                    uri=line,
+                    bandwidth=_whole(attributes.get("BANDWIDTH", "0")),
+                    width=width,
+                    height=height,
+                    codecs=attributes.get("CODECS", ""),
+                    base=base,
                 )
             )
             pending = None
+            if len(found) >= _MAX_RENDITIONS:
+                break
     return tuple(found)
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError("a number of too many digits")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError("a number of too many digits")
+    return float(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Width and height, (0, 0) where none is written or nobody could mean it."""
+    width, _, height = text.partition("x")
+    size = _whole(width or "0"), _whole(height or "0")
+    return size if all(0 < side < _MAX_SIDE for side in size) else (0, 0)
 
 
 def _span(text: str, after: int) -> tuple[int, int]:
     length, _, offset = text.partition("@")
-    start, size = int(offset) if offset else after, int(length)
+    start, size = _whole(offset) if offset else after, _whole(length)
     if start < 0 or size <= 0:
         raise ValueError("a byte range outside the file")
     return start, size
@@ -136,39 +216,28 @@ class _Media:
         self.discontinuity = False
         self.span: tuple[int, int] | None = None
         self.span_end = 0
-        self.map_url = ""
-        self.map_span: tuple[int, int] | None = None
-        self.encrypted = False
+        self.head = ""
+        self.key = ""
         self.gap = False
 
     def tag(self, name: str, value: str) -> None:
         if name == "#EXTINF":
-            self.seconds = max(0.0, float(value.partition(",")[0] or 0))
+            self.seconds = max(0.0, _seconds(value.partition(",")[0] or "0"))
         elif name == "#EXT-X-DISCONTINUITY":
             self.discontinuity = True
         elif name == "#EXT-X-BYTERANGE":
             self.span = _span(value, self.span_end)
             self.span_end = sum(self.span)
         elif name == "#EXT-X-MAP":
-            attributes = _attributes(value)
-            self.map_url = urljoin(self.base, attributes.get("URI", ""))
-            self.map_span = _span(attributes["BYTERANGE"], 0) if "BYTERANGE" in attributes else None
+            self.head = value
         elif name == "#EXT-X-KEY":
-            self.encrypted = _attributes(value).get("METHOD", "NONE") != "NONE"
+            self.key = value
         elif name == "#EXT-X-GAP":
             self.gap = True
 
     def segment(self, uri: str, number: int) -> Segment:
-        made = Segment(
-            url="" if self.gap else urljoin(self.base, uri),
-            number=number,
-            seconds=self.seconds,
-            discontinuity=self.discontinuity,
-            span=self.span,
-            map_url=self.map_url,
-            map_span=self.map_span,
-            encrypted=self.encrypted,
-        )
+        uri = "" if self.gap else uri
+        made = Segment(number, self.seconds, self.discontinuity, uri, self.base, self.span, self.head, self.key)
         self.seconds, self.discontinuity, self.span, self.gap = 0.0, False, None, False
         return made
 
@@ -178,19 +247,24 @@ def _media(lines: list[str], base: str) -> Playlist:
     segments: list[Segment] = []
     target, first, ended, recorded = 0.0, 0, False, False
     for line in lines:
+        if not line:
+            continue
+        if not line.startswith("#"):
+            segments.append(state.segment(line, first + len(segments)))
+            continue
         name, _, value = line.partition(":")
         if name == "#EXT-X-TARGETDURATION":
-            target = float(value)
+            target = _seconds(value)
         elif name == "#EXT-X-MEDIA-SEQUENCE":
-            first = int(value)
+            if segments:
+                raise ValueError("segments before their number")
+            first = _whole(value)
         elif name == "#EXT-X-ENDLIST":
             ended = True
         elif name == "#EXT-X-PLAYLIST-TYPE":
             recorded = value == "VOD"
-        elif name.startswith("#"):
+        else:
             state.tag(name, value)
-        elif line:
-            segments.append(state.segment(line, first + len(segments)))
     longest = max((s.seconds for s in segments), default=0.0)
     if not math.isfinite(target):
         raise ValueError("a target duration that is no number")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamwatch.sources.hls_playlist import MAX_TARGET_S, NotAPlaylist, Rendition, lowest, parse
+from streamwatch.sources.hls_playlist import MAX_BYTES, MAX_LINES, MAX_TARGET_S, NotAPlaylist, Rendition, lowest, parse
 
 BASE = "https://live.example.com/a/main.m3u8?token=1"
 
@@ -90,3 +91,74 @@ def test_an_absurd_target_duration_is_not_believed():
 def test_any_bytes_give_a_playlist_or_a_refusal(data):
     with contextlib.suppress(NotAPlaylist):
         parse(b"#EXTM3U\n" + data, BASE)
+
+
+HEAD = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
+BURDEN_S = 0.05
+"""Processor seconds for the worst legal playlist: 10 ms measured, and a machine may be busy."""
+
+
+def filled(line: bytes) -> bytes:
+    """The largest legal playlist of such lines."""
+    return HEAD + b"\n".join([line] * min(MAX_LINES - 10, (MAX_BYTES - 100) // (len(line) + 1)))
+
+
+WORST = {
+    "segments": HEAD + b"".join(b"#EXTINF:1,\n%0190d.ts\n" % i for i in range(2490)),
+    "a long name without a value": filled(b"#EXT-X-STREAM-INF:" + b"A" * 8000 + b"\nx"),
+    "names without values": filled(b"#EXT-X-STREAM-INF:" + b"A," * 45 + b"\nx"),
+    "many attributes": filled(b"#EXT-X-STREAM-INF:" + b"A=," * 2000 + b"\nx"),
+    "attributes of segments": filled(b"#EXT-X-MAP:" + b"A=," * 60 + b"\nx"),
+    "open quotes": filled(b"#EXT-X-STREAM-INF:" + b'A="' * 2000 + b"\nx"),
+    "commas": filled(b"#EXT-X-STREAM-INF:" + b"," * 8000 + b"\nx"),
+    "digits": filled(b"#EXT-X-BYTERANGE:" + b"9" * 4000),
+    "fractions": filled(b"#EXTINF:" + b"1" * 90),
+    "no text": HEAD + b"\n".join([b"\xff" * 8000] * 60),
+    "many lines": b"#EXTM3U" + b"\n" * 500_000,
+    "steps back": filled(b"../" * 30),
+}
+
+
+@pytest.mark.parametrize("name", WORST)
+def test_no_playlist_costs_more_than_a_moment(name):
+    """The base is as hostile: addresses are joined only when they are followed."""
+    spent = []
+    for _ in range(3):
+        began = time.thread_time()
+        with contextlib.suppress(NotAPlaylist):
+            parse(WORST[name], "http://127.0.0.1/" + "a/" * 30_000)
+        spent.append(time.thread_time() - began)
+    assert min(spent) < BURDEN_S
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (HEAD + b"#" + b"x" * MAX_BYTES, "bytes"),
+        (HEAD + b"#\n" * MAX_LINES, "lines"),
+        (HEAD + b"#" + b"x" * 9000, "characters"),
+    ],
+)
+def test_what_is_too_large_is_refused_in_clear_words(data, words):
+    with pytest.raises(NotAPlaylist, match=f"more than [0-9]+ {words}"):
+        parse(data, BASE)
+
+
+def test_numbers_that_come_after_their_segments_are_refused():
+    with pytest.raises(NotAPlaylist):
+        parse(HEAD + b"#EXT-X-GAP\ns.ts\n#EXT-X-MEDIA-SEQUENCE:1000\n", BASE)
+
+
+def test_sizes_that_nobody_could_mean_are_unknown():
+    (one,) = parse(b"#EXTM3U\n#EXT-X-STREAM-INF:RESOLUTION=99999999999x-3\nx.m3u8\n", BASE).renditions
+    assert (one.width, one.height) == (0, 0)
+
+
+@given(st.text(alphabet='A=",-9 #\n', max_size=400), st.integers(1, 40))
+def test_attributes_of_any_form_and_length_cost_little(text, times):
+    data = b"#EXTM3U\n" + b"".join(b"#EXT-X-STREAM-INF:" + text.encode() * times + b"\nx\n" for _ in range(20))
+    began = time.thread_time()
+    with contextlib.suppress(NotAPlaylist):
+        for rendition in parse(data, BASE).renditions:
+            lowest((rendition,))
+    assert time.thread_time() - began < BURDEN_S
