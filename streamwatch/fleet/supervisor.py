@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -22,6 +23,7 @@ from streamwatch.fleet.base import (
     SlotStatistics,
     StandingOf,
 )
+from streamwatch.fleet.plausible import check, detectors_of
 from streamwatch.fleet.process import WatcherProcess
 from streamwatch.fleet.quarantine import Quarantine, is_grave
 from streamwatch.fleet.slot import Slot
@@ -76,6 +78,7 @@ class Fleet:
         self._on_quarantine = on_quarantine
         self._given: tuple[dict[int, StreamId], ...] = tuple({} for _ in range(slots))
         self._configure = configure
+        self._detectors = detectors_of(configure)
         self._handler = handler
         self._standing_of = standing_of
         self._session_of = session_of
@@ -198,6 +201,7 @@ class Fleet:
         await self.wait_ready()
         async with self._reconfiguring:
             before, self._configure = self._configure, configure
+            self._detectors = detectors_of(before, configure)  # looks in progress are of the old ones
             answers = await asyncio.gather(*(slot.reconfigure(configure) for slot in self._slots))
             failed = next((answer for answer in answers if answer is not None), None)
             if failed is None:
@@ -241,6 +245,7 @@ class Fleet:
                 return
             if message.stream != stream:
                 message = message.model_copy(update={"stream": stream})
+            check(message, detectors=self._detectors, now=math.inf if assignment.spec.fast else self._clock.monotonic())
         await self._handler.on_message(slot, message)
 
     async def slot_lost(self, slot: int, reason: str, unfinished: tuple[int, ...]) -> None:

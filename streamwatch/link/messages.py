@@ -6,9 +6,10 @@ No field here can hold bytes or an array, every text and list is bounded, and a 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from streamwatch.domain.decisions import Kind, Level, Mode, Severity
 from streamwatch.domain.streams import Audience, Reason
@@ -26,7 +27,17 @@ Text = Annotated[str, Field(max_length=300)]
 StreamName = Annotated[str, Field(min_length=1, max_length=16_384)]
 Session = Annotated[str, Field(max_length=32)]
 Score = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(allow_inf_nan=False)]
+MAX_SECONDS = 1e9
+"""Thirty years: whoever computes with such a number stays within what dates and floats can hold."""
+Seconds = Annotated[float, Field(ge=-MAX_SECONDS, le=MAX_SECONDS, allow_inf_nan=False)]
+MediaSeconds = Annotated[
+    float, Field(allow_inf_nan=False), AfterValidator(lambda value: min(max(value, -MAX_SECONDS), MAX_SECONDS))
+]
+"""As a stream counts its own time, which may be nonsense: brought into bounds at both ends, and so breaks nobody."""
+Figure = Annotated[float, Field(allow_inf_nan=False)]
+"""A number for people, as a stream claims it."""
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2100, 1, 1, tzinfo=UTC))]
+"""Wall time that can be shown in any zone. From 1970: that is where a machine without a battery starts."""
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 """A whole number with an end: JSON would carry thousands of digits."""
 Epoch = Count
@@ -243,9 +254,9 @@ class Sampled(Message):
     epoch: Epoch
     stream: StreamName
     session: Session
-    at: AwareDatetime
+    at: Moment
     arrival: Seconds
-    media_s: Seconds
+    media_s: MediaSeconds
     gap_s: Seconds | None
     key: bool
     corrupt: bool
@@ -256,9 +267,9 @@ class Sampled(Message):
 class HitSeen(Message):
     """One frame that counted."""
 
-    at: AwareDatetime
+    at: Moment
     arrival: Seconds
-    media_s: Seconds
+    media_s: MediaSeconds
     score: Score
 
 
@@ -286,10 +297,10 @@ class Found(Message):
     codec: Annotated[str, Field(max_length=40)]
     width: Count
     height: Count
-    fps: Seconds | None
-    key_interval_s: Seconds | None
+    fps: Figure | None
+    key_interval_s: MediaSeconds | None
     key_bytes: Count
-    bitrate: Seconds
+    bitrate: Figure
     decode_key_s: Seconds | None
     renditions: Annotated[tuple[tuple[Count, Count], ...], Field(max_length=100)]
     reason: Reason | None

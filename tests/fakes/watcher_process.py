@@ -1,8 +1,8 @@
 """A watcher without streams: a real process that speaks the link and does on demand what watchers must not.
 
 Started as `python watcher_process.py --link-fd N`. What it does wrong is told by what it is asked to do:
-an address `test:crash`, `test:exit`, `test:hang`, `test:silence`, `test:garbage` or `test:flood`
-(`test:look-…`: while it looks at that stream); a `max_pixels` of
+an address `test:crash`, `test:exit`, `test:hang`, `test:silence`, `test:garbage`, `test:flood`, `test:future`,
+`test:hit-in-future` or `test:detector` (`test:look-…`: while it looks at that stream); a `max_pixels` of
 `REFUSE_DETECTORS`, `REFUSE_SANDBOX`, `END`, `NEVER_READY`; `--deaf` ignores `Stop` and SIGTERM.
 """
 
@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import time
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 
@@ -26,6 +27,7 @@ from streamwatch.link.messages import (
     Configure,
     Demand,
     Failed,
+    HitSeen,
     Layer,
     LoadedDetector,
     Ready,
@@ -33,6 +35,7 @@ from streamwatch.link.messages import (
     Restand,
     RuleLevel,
     Sampled,
+    ScoreLine,
     Stop,
     StreamLevel,
     ToWatcher,
@@ -144,6 +147,8 @@ class FakeWatcher:
                 self._link.post(
                     StreamLevel(epoch=1, stream="of-another", session="", live=True, ended=False, reason=None)
                 )
+            case "test:future" | "test:detector" | "test:hit-in-future":
+                self._post_lie(message.stream, message.url)
             case "test:look-crash" | "test:look-exit":
                 with BOX.looking(message.epoch):
                     self._misbehave(message.model_copy(update={"url": message.url.replace("look-", "")}))
@@ -152,6 +157,18 @@ class FakeWatcher:
                 self._looks.enter_context(BOX.looking(message.epoch))
             case _:
                 pass
+
+    def _post_lie(self, stream: str, url: str) -> None:
+        """What is valid and cannot be true."""
+        sample, soon = self._sampled(stream), time.monotonic() + 60
+        match url:
+            case "test:future":
+                self._link.post(sample.model_copy(update={"arrival": soon}))
+            case "test:detector":
+                line = ScoreLine(detector="made-up", values=(("label", 0.5),), infer_s=0)
+                self._link.post(sample.model_copy(update={"scores": (line,)}))
+            case _:
+                self._rule(stream, "r", open_=True, hit=HitSeen(at=sample.at, arrival=soon, media_s=0, score=1))
 
     def _level(self, stream: str, *, ended: bool = False) -> StreamLevel:
         return StreamLevel(
@@ -173,11 +190,17 @@ class FakeWatcher:
             scores=(),
         )
 
-    def _rule(self, stream: str, rule: str, *, open_: bool) -> None:
-        level = Level.ALARM if open_ else Level.CALM
+    def _rule(self, stream: str, rule: str, *, open_: bool, hit: HitSeen | None = None) -> None:
         self._link.post(
             RuleLevel(
-                epoch=self._epochs[stream], stream=stream, session="s", rule=rule, level=level, suspicion=0, score=0
+                epoch=self._epochs[stream],
+                stream=stream,
+                session="s",
+                rule=rule,
+                level=Level.ALARM if open_ else Level.CALM,
+                suspicion=0,
+                score=0,
+                last_seen=hit,
             )
         )
 

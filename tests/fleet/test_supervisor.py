@@ -97,6 +97,9 @@ async def test_a_killed_watcher_is_replaced_at_once_and_the_alert_it_held_is_tol
         ("test:silence", "silent"),
         ("test:garbage", "violation"),
         ("test:flood", "violation"),
+        ("test:future", "violation"),
+        ("test:hit-in-future", "violation"),
+        ("test:detector", "violation"),
     ],
 )
 async def test_a_stream_that_breaks_its_watcher_costs_that_watcher_alone(address: str, reason: str):
@@ -288,3 +291,9 @@ async def test_what_the_log_says_of_a_watcher_names_its_slot():
     said = [(entry["event"], entry["slot"]) for entry in logs if "slot" in entry]
     assert sorted(said[:2]) == [("watcher ready", 0), ("watcher ready", 1)]
     assert said[2:] == [("watcher lost", 1), ("watcher ready", 1)]
+
+
+async def test_a_fast_stream_may_be_ahead_of_the_clock():
+    async with running(first=[spec("a", "test:future", fast=True)]) as (_, notes):
+        await notes.until(lambda: len(notes.of(Sampled, "a")) == 2)
+        assert notes.lost() == []

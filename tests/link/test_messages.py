@@ -17,13 +17,14 @@ from streamwatch.link.messages import (
     FROM_WATCHER,
     MAX_FRAME,
     MAX_REPORT,
+    MAX_SECONDS,
     TO_WATCHER,
     Message,
     Ready,
     RuleLevel,
     Sampled,
 )
-from tests.link.examples import DOWN, LARGEST, SMALL, UP, sampled, stream_level
+from tests.link.examples import AT, DOWN, LARGEST, SMALL, UP, hit, rule_level, sampled, stream_level
 
 
 def flat(metadata: Any) -> list[Any]:
@@ -44,7 +45,7 @@ def bounds(metadata: Any) -> dict[str, Any]:
     return found
 
 
-def complaints(annotation: Any, metadata: Any, where: str) -> list[str]:  # noqa: PLR0911 - one case a kind of type
+def complaints(annotation: Any, metadata: Any, where: str) -> list[str]:  # noqa: C901, PLR0911 - one case a kind of type
     """What is unbounded, or could hold bytes, in a type; empty where nothing is."""
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -53,8 +54,10 @@ def complaints(annotation: Any, metadata: Any, where: str) -> list[str]:  # noqa
     limits = bounds(metadata)
     if origin in {Union, types.UnionType}:
         return [c for part in get_args(annotation) for c in complaints(part, metadata, where)]
-    if origin is Literal or annotation in {type(None), bool, float, AwareDatetime}:
+    if origin is Literal or annotation in {type(None), bool, float}:
         return []
+    if annotation is AwareDatetime:
+        return [] if limits.keys() & {"ge", "gt"} and limits.keys() & {"le", "lt"} else [f"{where}: any date"]
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return []
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -96,6 +99,7 @@ class Leaky(Message):
     anything: Any
     listed: list[float]
     open_dict: dict[str, bool]
+    at: AwareDatetime
 
 
 def test_the_walk_finds_what_it_looks_for():
@@ -108,6 +112,7 @@ def test_the_walk_finds_what_it_looks_for():
         "typing.Any",
         "list[float]",
         "open dict",
+        "any date",
     ]
 
 
@@ -177,3 +182,27 @@ def test_a_number_cannot_carry_thousands_of_digits(digits: int):
         body = body.replace(b"9" * 19, b"9223372036854775808")
     with pytest.raises(LinkViolation):
         decode(FROM_WATCHER, body)
+
+
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59Z", "2100-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59"]
+)
+def test_a_date_that_cannot_be_shown_in_every_zone_is_no_date(at: str):
+    for message in (sampled(), rule_level(last_seen=hit())):
+        body = message.model_dump_json().replace(AT.isoformat().replace("+00:00", "Z"), at)
+        assert at in body
+        with pytest.raises(LinkViolation):
+            decode(FROM_WATCHER, body.encode())
+
+
+@pytest.mark.parametrize("arrival", ["1e10", "-1e10", "Infinity", "NaN", "1e999"])
+def test_seconds_have_an_end(arrival: str):
+    body = sampled().model_dump_json().replace('"arrival":1000.0', f'"arrival":{arrival}')
+    assert arrival in body
+    with pytest.raises(LinkViolation):
+        decode(FROM_WATCHER, body.encode())
+
+
+def test_a_streams_own_nonsense_about_time_is_brought_into_bounds_and_breaks_no_watcher():
+    assert sampled(media_s=2.0**63).media_s == MAX_SECONDS
+    assert sampled(media_s=-(2.0**63)).media_s == -MAX_SECONDS
