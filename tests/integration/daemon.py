@@ -117,7 +117,7 @@ class Daemon(Child):
     @property
     def watcher(self) -> int:
         """Process id of the watcher that got ready last: of one that holds streams, where there is one slot."""
-        return int(self.log.all(lambda event: event["event"] == "watcher ready" and "slot" in event)[-1]["pid"])
+        return int(self.log.all(lambda event: event["event"] == "watcher ready")[-1]["pid"])
 
     def kill_watcher(self) -> float:
         """Kill -9; returns the time."""
