@@ -112,6 +112,14 @@ def compose(
         health.mend("ledger")  # it was written
         metrics.alerts.labels(event.severity.value, event.event.value).inc()
         delivery.call()
+        log.warning(
+            "alert",
+            step=event.event.value,
+            alert_id=event.alert_id,
+            seq=event.seq,
+            severity=event.severity.value,
+            stream=setup().shown(event.stream),
+        )
 
     desk = AlertDesk(
         store=ledger,
@@ -193,6 +201,8 @@ def compose(
         metrics=metrics,
         health=health,
         clock=clock,
+        watchers_at_work=lambda: (sum(slot.ready for slot in fleet.slots()), ready.watchers),
+        broker_trouble=lambda: bus.trouble,
     )
     service = DaemonService(parts, ready.setup)
     return service, metrics

@@ -16,6 +16,7 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ class Scene:
     """Everything that listens, by name."""
     streams: list[dict[str, Any]] = field(default_factory=list)
     """From the daemon's `/streams`."""
-    alerts: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_LINES))
-    """Alert documents as the subscriber received them, newest last."""
+    alerts: deque[tuple[datetime, dict[str, Any]]] = field(default_factory=lambda: deque(maxlen=_LINES))
+    """When the subscriber received what, newest last."""
     coverage: dict[str, Any] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
     alerted: set[str] = field(default_factory=set)
@@ -139,7 +140,7 @@ class Demo:
             case ["streams", _, "state"]:
                 self._changed("state", document)
             case ["streams", _, "alerts" | "tests"]:
-                self.scene.alerts.append(document)
+                self.scene.alerts.append((datetime.now().astimezone(), document))
                 if document["event"] == "opened":
                     self.scene.alerted.add(document["stream"]["id"])
                 self._changed("alert", document)

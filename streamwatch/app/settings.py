@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamwatch.app.draft import model_problems
 from streamwatch.app.equipment import Equipped, desk_rules, equip, rule_settings
 from streamwatch.bus.options import BrokerOptions
 from streamwatch.config.choices import Names, StreamIds
@@ -74,9 +75,12 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
     `before`: the settings in force, on a reload. A detector whose model has become unusable then keeps its old one,
     and `Setup.kept` says so; at start it is a mistake like any other.
     """
-    loaded = load(path, environ=os.environ)
+    try:
+        loaded = load(path, environ=os.environ)
+    except ConfigError as error:
+        raise ConfigError(*error.problems, *model_problems(path)) from None
     config = loaded.config
-    problems = list(_not_yet(loaded))
+    problems = [*_not_yet(loaded), *_state_problems(loaded)]
     equipped: dict[str, Equipped] = {}
     kept: list[str] = []
     for index, detector in enumerate(config.detectors):
@@ -114,6 +118,18 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
         ),
     )
     return Settings(loaded, setup, equipped)
+
+
+def _state_problems(loaded: Loaded) -> Iterator[Problem]:
+    """Whether the state folder can be one."""
+    folder = Path(loaded.config.state.folder).absolute()
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    if not nearest.is_dir():
+        yield loaded.problem("state.folder", f"{nearest} is not a folder", "a folder, or a place where one can be made")
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        yield loaded.problem(
+            "state.folder", f"{nearest} cannot be written by this user", "a folder of the daemon's own"
+        )
 
 
 def _equipped(loaded: Loaded, detector: Detector, key: str) -> Equipped:

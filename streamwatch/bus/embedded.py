@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from amqtt.broker import Broker
-from amqtt.errors import AMQTTError
+from amqtt.errors import AMQTTError, BrokerError
 
 from streamwatch.domain.errors import OutsideError
 
@@ -50,8 +50,10 @@ class EmbeddedBroker:
         self._broker = Broker(config)
         try:
             await self._broker.start()
-        except AMQTTError as error:
-            raise OutsideError(f"the demo's broker cannot listen on port {self._wanted}: {error}") from error
+        except (AMQTTError, BrokerError, OSError) as error:
+            raise OutsideError(
+                f"the demo's broker cannot listen on port {self._wanted}: it may be taken; choose another"
+            ) from error
         server = self._broker._servers["default"].instance  # noqa: SLF001 - the one way to learn a free port's number
         self._port = server.sockets[0].getsockname()[1]
         return self

@@ -50,10 +50,10 @@ async def _run(*, until_alert: bool, timeout_s: float, port: int, as_view: bool)
         )
         try:
             while not running.done():
-                live.update(demo_view.draw(show.scene), refresh=True)
+                live.update(demo_view.draw(show.scene, width=console.width, height=console.height), refresh=True)
                 await asyncio.wait({running}, timeout=REFRESH_S)
         finally:
-            live.update(demo_view.draw(show.scene), refresh=True)
+            live.update(demo_view.draw(show.scene, width=console.width, height=console.height), refresh=True)
             if not running.done():
                 running.cancel()
                 await asyncio.wait({running})

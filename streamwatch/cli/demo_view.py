@@ -14,13 +14,18 @@ from streamwatch.app.demo import GAP, Scene
 _STYLES = {"covered": "bold green", "uncovered": "bold red", "connecting": "yellow", "ended": "dim"}
 _EVENTS = {"opened": "bold red", "updated": "red", "closed": "green", "reminder": "yellow"}
 _BAR = 20
+_WIDE = 110
+_FRAME_LINES = 12
+"""Lines that are neither streams, alerts nor addresses."""
+_LEAST_ALERTS = 2
 
 
-def draw(scene: Scene) -> RenderableType:
-    """The whole picture."""
+def draw(scene: Scene, *, width: int = 120, height: int = 40) -> RenderableType:
+    """The whole picture, for a terminal of this size: on a small one, addresses and old alerts give way."""
+    lines = max(height - _FRAME_LINES - len(scene.addresses) - len(scene.streams), _LEAST_ALERTS)
     return Group(
-        Panel(_streams(scene), title=f"streams, promised gap {GAP}", title_align="left"),
-        Panel(_alerts(scene), title="alerts, as a subscriber receives them", title_align="left"),
+        Panel(_streams(scene, with_address=width >= _WIDE), title=f"streams, promised gap {GAP}", title_align="left"),
+        Panel(_alerts(scene, lines), title="alerts, as a subscriber receives them; newest first", title_align="left"),
         Panel(_foot(scene), title="where", title_align="left"),
     )
 
@@ -29,17 +34,19 @@ def alert_line(document: dict[str, Any]) -> str:
     """One alert event in words."""
     why = f" ({document['close_reason']})" if document.get("close_reason") else ""
     latency = f", {document['latency_ms']} ms after the frame arrived" if document.get("latency_ms") else ""
+    score = "" if document["event"] == "closed" else f", score {document['score']:.2f}"
     return (
         f"ALERT {document['event']}{why}: stream {document['stream']['id']}, rule {document['rule']}, "
-        f"severity {document['severity']}, score {document['score']:.2f}{latency}"
+        f"severity {document['severity']}{score}{latency}"
     )
 
 
-def _streams(scene: Scene) -> RenderableType:
+def _streams(scene: Scene, *, with_address: bool) -> RenderableType:
     if not scene.streams:
         return Text("starting …", style="dim")
     table = Table(box=None, pad_edge=False, expand=True)
-    for column in ("stream", "state", "last gap", "since the last look", "address"):
+    columns = ("stream", "state", "last gap", "since the last look")
+    for column in (*columns, "address") if with_address else columns:
         table.add_column(column, no_wrap=True)
     for stream in scene.streams:
         state = stream["state"] + (f": {stream['reason']}" if stream["reason"] else "")
@@ -49,7 +56,7 @@ def _streams(scene: Scene) -> RenderableType:
             Text(state, style=_STYLES.get(stream["state"], "")),
             gap,
             _age(stream["last_sample_s"], stream["max_gap_s"]),
-            Text(stream["url"], style="dim"),
+            *([Text(stream["url"], style="dim")] if with_address else []),
         )
     return table
 
@@ -63,14 +70,16 @@ def _age(age_s: float | None, promise_s: float) -> Text:
     return Text.assemble(("━" * filled, style), ("─" * (_BAR - filled), "dim"), f" {age_s:4.1f} s")
 
 
-def _alerts(scene: Scene) -> RenderableType:
+def _alerts(scene: Scene, most: int) -> RenderableType:
     if not scene.alerts:
         return Text("none yet: the streams show the test card from time to time", style="dim")
     lines = Text()
-    for document in scene.alerts:
-        lines.append(f"{document['last_seen']['at'][11:19]}  ", style="dim")
+    for received, document in list(reversed(scene.alerts))[:most]:
+        lines.append(f"{received:%H:%M:%S}  ", style="dim")
         lines.append(alert_line(document) + "\n", style=_EVENTS.get(document["event"], ""))
     lines.right_crop(1)
+    lines.no_wrap = True
+    lines.overflow = "ellipsis"
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -12,7 +13,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from streamwatch import __version__
-from streamwatch.domain.errors import StreamwatchError, UserError, leaf
+from streamwatch.domain.errors import OutsideError, StreamwatchError, UserError, leaf
 from streamwatch.domain.urls import printable
 
 INTERRUPTED = 130
@@ -82,6 +83,10 @@ def options(
     del version
 
 
+def _is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO)
+
+
 def main() -> None:
     """Run the command; turn our own errors into a message and the exit code of their class."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
@@ -91,6 +96,8 @@ def main() -> None:
         except BaseExceptionGroup as group:
             if group.subgroup(BrokenPipeError) is not None:
                 raise BrokenPipeError from group
+            if (full := group.subgroup(_is_full)) is not None:
+                raise OutsideError(f"the output cannot be written: {full.exceptions[0]}") from group
             ours = leaf(group)
             if ours is None:
                 raise

@@ -16,7 +16,9 @@ from streamwatch.domain.decisions import Mode
 from streamwatch.domain.errors import ModelError
 from streamwatch.telemetry import logs
 
-app = typer.Typer(help="The detectors' model folders.", no_args_is_help=True)
+app = typer.Typer(
+    help="The detectors' model folders.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 
 _MODEL = typer.Argument(metavar="MODEL", help="Model folder, e.g. models/test-card.")
 
@@ -26,7 +28,7 @@ def list_() -> None:
     """List the models here and those shipped with streamwatch."""
     table = Table(box=None, pad_edge=False)
     for column in ("name", "version", "kind", "labels", "folder"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=True, overflow="ignore")
     folders = {
         manifest.parent.resolve()
         for root in (Path.cwd(), *shipped_roots())
@@ -41,7 +43,7 @@ def list_() -> None:
         manifest = verified.manifest
         labels = ", ".join(verified.labels[:8]) + (" …" if len(verified.labels) > 8 else "")  # noqa: PLR2004
         table.add_row(manifest.name, manifest.version, manifest.kind.value, labels, str(folder))
-    terminal.out.print(table)
+    terminal.out.print(table, crop=False)
 
 
 @app.command("show", epilog="Example: streamwatch models show models/test-card")

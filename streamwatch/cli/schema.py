@@ -38,4 +38,4 @@ def schema(subject: Subject = typer.Argument(help="What to describe.")) -> None:
             described = documents.schema(documents.StatusDocument)
         case Subject.VERDICT:
             described = commands.schema()
-    typer.echo(json.dumps(described, indent=2))
+    typer.echo(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **described}, indent=2))

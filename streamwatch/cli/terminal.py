@@ -55,4 +55,6 @@ def stream_url(text: str) -> SafeUrl:
     if not url.host or url.port not in range(1, 65536):
         example = f"{url.scheme}://HOST:{DEFAULT_PORTS[url.scheme]}/…"
         raise UserError(Problem("URL", "", f"{url} names no host", example))
+    if url.scheme.startswith("rtmp") and not url.path.strip("/"):
+        raise UserError(Problem("URL", "", f"{url} names no stream", f"{url.scheme}://{url.host}/APP/NAME"))
     return url

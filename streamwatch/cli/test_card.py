@@ -10,7 +10,12 @@ from streamwatch.cli import terminal
 from streamwatch.domain.errors import Problem, UserError
 from streamwatch.telemetry import logs
 
-app = typer.Typer(help="The harmless test pattern, as a picture or a live stream.", no_args_is_help=True)
+app = typer.Typer(
+    help="The harmless test pattern, as a picture or a live stream.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
 
 @app.command("png", epilog="Example: streamwatch test-card png card.png --size 1280x720")

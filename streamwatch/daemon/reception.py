@@ -66,7 +66,6 @@ class Reception:
     async def on_ready(self, slot: int, ready: Ready) -> None:
         """A watcher is at work."""
         self._beats.pop(slot, None)
-        self._health.ready = True
         self._on_ready(ready)
 
     async def on_lost(self, slot: int, reason: str) -> None:

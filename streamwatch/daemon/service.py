@@ -37,6 +37,9 @@ DUTIES_S = 1.0
 
 PRUNE_EVERY_S = 60.0
 
+WATCHER_AWAY_S = 5.0
+"""A watcher that was lost is back within this, or something is wrong."""
+
 BROKER_AWAY_S = 3.0
 """A broker that is away for less is not worth a word: reconnecting takes that long."""
 
@@ -92,6 +95,10 @@ class Parts:
     metrics: Metrics
     health: Health
     clock: Clock
+    watchers_at_work: Callable[[], tuple[int, int]]
+    """How many watchers are ready, and how many there should be."""
+    broker_trouble: Callable[[], str]
+    """Why there is no connection to the broker; empty while there is one or nothing is known."""
 
 
 class DaemonService:
@@ -104,6 +111,7 @@ class DaemonService:
         self._gone: list[StreamId] = []
         self._stopping = asyncio.Event()
         self._heard_broker = parts.clock.monotonic()
+        self._full_house = parts.clock.monotonic()
         self._prune_at = 0.0
 
     def stop(self) -> None:
@@ -196,6 +204,11 @@ class DaemonService:
         p = self._p
         while True:
             changed = p.books.judge(p.clock.monotonic())
+            for stream, state, detail in changed:
+                reason = state.reason.value if state.reason else None
+                log.info(
+                    "stream", stream=self.setup.shown(stream), state=state.state.value, reason=reason, detail=detail
+                )
             gone, self._gone = self._gone, []
             await p.herald.speak(changed, gone)
             await p.clock.sleep(PULSE_S)
@@ -247,7 +260,16 @@ class DaemonService:
             self._heard_broker = now
             p.health.mend("mqtt")
         elif now - self._heard_broker > BROKER_AWAY_S:
-            p.health.degrade("mqtt", "no connection to the broker; alerts wait in the ledger")
+            why = p.broker_trouble()
+            p.health.degrade(
+                "mqtt", f"no connection to the broker{': ' + why if why else ''}; alerts wait in the ledger"
+            )
+        ready, wanted = p.watchers_at_work()
+        if ready == wanted:
+            self._full_house = now
+            p.health.mend("watchers")
+        elif now - self._full_house > WATCHER_AWAY_S:
+            p.health.degrade("watchers", f"{ready} of {wanted} work; the log says why")
 
     def streams(self) -> list[dict[str, Any]]:
         """The streams at a glance, for `/streams` and the live views."""
@@ -292,7 +314,7 @@ class DaemonService:
     def missing(self) -> tuple[str, ...]:
         """What keeps the daemon from being ready; empty when nothing does."""
         p = self._p
-        lacking = [] if p.health.ready else ["no watcher is ready yet"]
+        lacking = [] if p.watchers_at_work()[0] else ["no watcher is at work"]
         if not p.bus.connected:
             lacking.append("no connection to the broker")
         return tuple(lacking)

@@ -44,7 +44,15 @@ def application(
         listed = streams()
         return web.json_response({"streams": listed[:STREAMS_LISTED], "total": len(listed)})
 
+    async def get_index(_: web.Request) -> web.Response:
+        return web.Response(text="streamwatch\n\n/metrics\n/healthz\n/readyz\n/streams\n")
+
+    async def unnamed(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Server"] = "streamwatch"  # whose version is nobody's business
+
     app = web.Application(client_max_size=64 * 1024)
+    app.on_response_prepare.append(unnamed)
+    app.router.add_get("/", get_index)
     app.router.add_get("/metrics", get_metrics)
     app.router.add_get("/healthz", get_health)
     app.router.add_get("/readyz", get_ready)

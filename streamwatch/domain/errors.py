@@ -59,7 +59,7 @@ class SandboxError(OutsideError):
     """The kernel cannot give what `privacy.sandbox: required` asks for. Raised before any outside byte is read."""
 
 
-class StreamError(StreamwatchError):
+class StreamError(OutsideError):
     """A stream cannot be received or decoded right now. Raised by readers and decoders; only supervisors act on it."""
 
     reason: ClassVar[Reason] = Reason.UNREACHABLE

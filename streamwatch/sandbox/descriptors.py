@@ -33,7 +33,7 @@ class OnlyKnownDescriptors:
             return LayerState(self.name, in_force=False, detail=why(error))
         if extra:
             return LayerState(self.name, in_force=False, detail=f"still open: {sorted(extra)[:10]}")
-        return LayerState(self.name, in_force=True, detail=f"open: 0 (nothing), {', '.join(map(str, self._kept))}")
+        return LayerState(self.name, in_force=True, detail="open: output and link")
 
     def probe(self) -> LayerState:
         """Closing always works."""

@@ -14,7 +14,6 @@ log = structlog.get_logger(__name__)
 class Health:
     """Reasons for being degraded, by key. Set and cleared by whoever knows; logged on the edges."""
 
-    ready: bool = False
     _reasons: dict[str, str] = field(default_factory=dict)
     changed: bool = True
     """Something changed since the status was last published."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from streamwatch.domain.streams import Reason, State
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the page and tell nothing that `since` does not
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

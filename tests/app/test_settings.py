@@ -62,6 +62,25 @@ def test_a_missing_model_names_the_line_and_where_it_was_looked_for(write: Calla
     assert ":10: detectors.0.model: no such folder: models/nowhere (looked for " in said
 
 
+def test_a_wrong_file_and_a_missing_model_are_named_in_one_run(write: Callable[..., Path]) -> None:
+    def change(config: dict) -> None:
+        config["nodde"] = "x"
+        config["detectors"][0]["model"] = "models/nowhere"
+        config["detectors"].append({"name": "b", "kind": "onxx", "model": "models/test-card"})
+
+    said = "\n".join(problems(write(change)))
+    for word in ("nodde", "models/nowhere", "onxx"):
+        assert word in said
+
+
+@pytest.mark.parametrize("folder", ["streamwatch.yaml", "streamwatch.yaml/inside"])
+def test_a_state_folder_that_cannot_be_one_is_named(write: Callable[..., Path], folder: str, tmp_path: Path) -> None:
+    def change(config: dict) -> None:
+        config["state"] = str(tmp_path / folder)
+
+    assert any("state.folder" in said for said in problems(write(change)))
+
+
 def test_a_changed_model_names_its_hash(write: Callable[..., Path], tmp_path: Path) -> None:
     shutil.copytree(ROOT / "models/test-card", tmp_path / "mine")
     model = tmp_path / "mine/model.onnx"

@@ -157,6 +157,8 @@ class Stage:
             metrics=self.metrics,
             health=self.health,
             clock=clock,
+            watchers_at_work=lambda: self.fleet.at_work,
+            broker_trouble=lambda: "Not authorized",
         )
         self.service = DaemonService(parts, setup)
 

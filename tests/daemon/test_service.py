@@ -79,6 +79,27 @@ async def test_a_lost_watcher_leaves_its_streams_uncovered_for_that_reason() -> 
         assert stage.service.missing() == ()
 
 
+async def test_watchers_that_stay_away_are_said_and_without_any_it_is_not_ready() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        stage.fleet.at_work = (0, 2)
+        assert stage.service.missing() == ("no watcher is at work",)
+        await stage.pass_time(8)
+        assert "0 of 2 work" in stage.kept("status")["reasons"][0]
+        stage.fleet.at_work = (2, 2)
+        await stage.pass_time(2)
+        assert stage.kept("status")["state"] == "online"
+
+
+async def test_a_broker_that_stays_away_is_said_with_its_reason() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        stage.broker.stop()
+        await stage.pass_time(5)
+        assert "Not authorized" in stage.health.reasons[0]
+        assert stage.service.missing() == ("no connection to the broker",)
+
+
 async def test_an_alarm_becomes_an_alert_and_its_latency_is_measured_at_the_hand_over() -> None:
     stage = Stage(setup_of(spec("lobby")))
     async with running(stage):

@@ -21,6 +21,7 @@ class FakeFleet:
         self.standing: dict[StreamId, tuple[Standing, ...]] = {}
         self.configure: Configure | None = None
         self.refuses_models = False
+        self.at_work = (2, 2)
         self.refuses: set[StreamId] = set()
 
     async def run(self) -> None:
