@@ -15,6 +15,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from streamwatch.domain.errors import CodecUnsupported, DecodeFailed
 from streamwatch.domain.media import CodecConfig, MediaTime, Packet
+from streamwatch.domain.urls import printable
 from streamwatch.sources.annexb import is_annexb, parameter_sets
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from numpy.typing import NDArray
 
+_LIVE = frozenset({
+    "h264", "hevc", "av1", "vp8", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "h263", "flv1", "mjpeg",
+})  # fmt: skip
+"""What live streams are made of. FFmpeg has hundreds of decoders more, old, odd and written for other surroundings:
+a stranger's bytes do not choose among them."""
 _RESTORABLE = frozenset({"h264", "hevc"})
 """Codecs whose decoder takes its parameter sets anew with every key packet; others get a fresh context for each."""
 _DECODERS = {"av1": "libdav1d"}
@@ -32,6 +38,12 @@ _PADDING = 64
 """Zero bytes that FFmpeg's bit readers may touch beyond the end (AV_INPUT_BUFFER_PADDING_SIZE)."""
 _MAX_PENDING = 512
 """Presentation times remembered for pictures that have not come out yet."""
+
+
+def refuse_unknown(codec: str) -> None:
+    """Raise CodecUnsupported for anything but a video codec of live streams, by FFmpeg's canonical name."""
+    if codec not in _LIVE:
+        raise CodecUnsupported(f"{printable(codec, 40) or 'a codec without a name'} is not decoded here")
 
 
 def _padded(data: bytes) -> av.Packet:  # type: ignore[type-arg]
@@ -87,15 +99,14 @@ class PyavDecoder:
     """
 
     def __init__(self, config: CodecConfig, *, max_pixels: int) -> None:
-        """Raise CodecUnsupported where FFmpeg has no decoder. `max_pixels` is judged when a packet comes."""
+        """Raise CodecUnsupported where there is no decoder. `max_pixels` is judged when a packet comes."""
         self._config = config
         self._max_pixels = max_pixels
+        refuse_unknown(config.codec)
         try:
             self._codec = Codec(_DECODERS.get(config.codec, config.codec), "r")
         except ValueError as e:
             raise CodecUnsupported(f"no decoder for {config.codec}") from e
-        if self._codec.type != "video":
-            raise CodecUnsupported(f"{config.codec} is not video")
         self._reformatter = VideoReformatter()
         self._single: VideoCodecContext | None = None
         self._flow: VideoCodecContext | None = None
@@ -111,7 +122,7 @@ class PyavDecoder:
             frames = context.decode(self._restoring(packet)) + context.decode(None)
         except (av.error.FFmpegError, ValueError) as e:
             self._single = None  # a decoder that failed is not asked again: what state it is in is anyone's guess
-            raise self._failed(e) from e
+            raise _failed(e) from e
         context.flush_buffers()
         return self._picture(frames[-1], packet.pts) if frames else None
 
@@ -139,7 +150,7 @@ class PyavDecoder:
             came = True
             newest = frames[-1] if frames else newest
         if failure is not None and not came:
-            raise self._failed(failure) from failure
+            raise _failed(failure) from failure
         if newest is None:
             return None
         return self._picture(newest, self._times.get(newest.pts) if newest.pts is not None else None)
@@ -160,8 +171,11 @@ class PyavDecoder:
             context.width, context.height = self._config.width, self._config.height
         try:
             context.open()
+        except (av.error.PatchWelcomeError, av.error.NotImplementedError) as e:
+            # Said before any packet came, so it is true of the whole configuration.
+            raise CodecUnsupported(f"a kind of {self._config.codec} that FFmpeg does not know") from e
         except (av.error.FFmpegError, ValueError) as e:
-            raise self._failed(e) from e
+            raise _failed(e) from e
         return context
 
     def _restoring(self, packet: Packet) -> av.Packet:  # type: ignore[type-arg]
@@ -185,10 +199,10 @@ class PyavDecoder:
         if width * height > self._max_pixels:
             raise DecodeFailed(f"{width} x {height} pictures are larger than limits.max_pixels ({self._max_pixels})")
 
-    def _failed(self, error: BaseException) -> DecodeFailed | CodecUnsupported:
-        if isinstance(error, av.error.PatchWelcomeError | av.error.NotImplementedError):
-            return CodecUnsupported(f"a kind of {self._config.codec} that FFmpeg does not know")
-        return DecodeFailed(f"no picture in these bytes ({type(error).__name__})")
+
+def _failed(error: BaseException) -> DecodeFailed:
+    """Whatever one packet met, PatchWelcome too, says nothing of the next one: the broadcaster writes each anew."""
+    return DecodeFailed(f"no picture in these bytes ({type(error).__name__})")
 
 
 def make_decoder(config: CodecConfig, *, max_pixels: int) -> PyavDecoder:

@@ -37,6 +37,10 @@ _PROTOCOLS = {
     "srt": "srt,udp",
 }
 
+# FFmpeg decodes pictures while it probes, with no limit to their size, before anyone can judge them. It is given no
+# decoder: its parsers find sizes and parameter sets without one, and the decode worker has its own.
+_NO_DECODER = {"codec_whitelist": "none"}
+
 # FFmpeg cannot skip probing, so it is bounded by time, in microseconds; 0 would mean its own default of seconds, and
 # the frame rate is not worth waiting for. The first attempt is over with the first packet, which finds the video of a
 # stream without audio at once; where audio comes first, the second one ends as soon as both tracks are known.
@@ -47,7 +51,7 @@ _PATIENT = {"probesize": "5000000", "analyzeduration": "10000000", "fpsprobesize
 def network(scheme: str, *, rw_timeout_s: float) -> Kind:
     """How to open rtmp, rtmps, rtsp or srt. Every wait of FFmpeg's ends after `rw_timeout_s`."""
     microseconds = str(int(rw_timeout_s * 1e6))
-    common = {"protocol_whitelist": _PROTOCOLS[scheme]}
+    common = {"protocol_whitelist": _PROTOCOLS[scheme], **_NO_DECODER}
     if scheme == "rtsp":
         # RTSP has the same limit under another name. TCP, because every address was checked and UDP invites strangers.
         # Known limit: FFmpeg follows an RTSP redirect by itself, to a host that we did not check.
@@ -62,14 +66,15 @@ def network(scheme: str, *, rw_timeout_s: float) -> Kind:
 
 def segments(container: str) -> Opening:
     """How to open the bytes of HLS segments."""
-    return Opening(container, {"protocol_whitelist": "none", "probesize": "5000000", "analyzeduration": "1000000"})
+    probing = {"probesize": "5000000", "analyzeduration": "1000000"}
+    return Opening(container, {"protocol_whitelist": "none", **_NO_DECODER, **probing})
 
 
 def file() -> Opening:
     """How to open a regular file that is already an open Python file."""
     # Probed no further than needed: what lies behind a change of format would else be taken for the beginning.
     probing = {"probesize": "5000000", "analyzeduration": "500000", "fpsprobesize": "0"}
-    return Opening(None, {"protocol_whitelist": "none", "format_whitelist": FILE_FORMATS, **probing})
+    return Opening(None, {"protocol_whitelist": "none", "format_whitelist": FILE_FORMATS, **_NO_DECODER, **probing})
 
 
 def open_file(url: SafeUrl) -> IO[bytes]:

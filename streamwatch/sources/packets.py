@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streamwatch.domain.errors import CodecUnsupported, StreamError
 from streamwatch.domain.media import CodecConfig, MediaTime, Packet
 from streamwatch.sources.annexb import parameter_sets
-from streamwatch.sources.decoder import PyavDecoder
+from streamwatch.sources.decoder import PyavDecoder, refuse_unknown
 
 if TYPE_CHECKING:
     import av
@@ -34,12 +34,14 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 
 def config_of(stream: VideoStream) -> CodecConfig:
-    """The configuration as the container announces it. Raises CodecUnsupported where FFmpeg has no decoder."""
+    """The configuration as the container announces it. Raises CodecUnsupported where there is no decoder."""
     context: Any = stream.codec_context  # None where FFmpeg knows no decoder, whatever the stubs say
     if context is None:
         raise CodecUnsupported("a video codec that FFmpeg cannot decode")
+    codec = str(context.codec.canonical_name)
+    refuse_unknown(codec)
     return CodecConfig(
-        codec=str(context.codec.canonical_name),
+        codec=codec,
         extradata=context.extradata or b"",
         width=context.width,
         height=context.height,
