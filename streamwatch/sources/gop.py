@@ -75,16 +75,6 @@ class GopBuffer:
                 return tuple(found[index:])
         return ()
 
-    def since(self, arrival: float) -> tuple[Packet, ...]:
-        """From the last key at or before `arrival` (else the oldest one held) to the newest packet."""
-        with self._lock:
-            found = list(self._packets)
-        start = 0
-        for index, packet in enumerate(found):
-            if packet.key and packet.arrival <= arrival:
-                start = index
-        return tuple(found[start:])
-
     def clear(self) -> None:
         """Forget everything: a new session, or a new configuration."""
         with self._lock:
