@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -227,6 +226,4 @@ class Delivery:
             await asyncio.wait((called, slept), return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (called, slept):
-                task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(called, slept, return_exceptions=True)
+                task.cancel()  # not awaited: a cancellation of our own that comes then would be lost

@@ -195,6 +195,20 @@ async def test_after_a_reconnect_what_was_refused_is_tried_at_once(post: Post) -
         assert post.arrived == ["a1"]
 
 
+async def test_it_can_be_stopped_at_any_moment(post: Post) -> None:
+    for turns in range(40):
+        bus, delivery = asyncio.create_task(post.bus.run()), asyncio.create_task(post.delivery.run())
+        await settle()
+        post.delivery.call()
+        for _ in range(turns % 10):
+            await asyncio.sleep(0)
+        delivery.cancel()
+        done, _ = await asyncio.wait((delivery,), timeout=1)
+        assert done == {delivery}
+        bus.cancel()
+        await asyncio.wait((bus,))
+
+
 async def test_a_disk_that_is_full_is_not_mended_by_reading(post: Post) -> None:
     async with post.open():
         post.owe("a")
