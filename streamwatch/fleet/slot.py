@@ -61,8 +61,11 @@ class SlotOwner(Protocol):
         """A report."""
         ...
 
-    async def slot_lost(self, slot: int, reason: str, unfinished: tuple[int, ...]) -> None:
-        """The watcher is gone, and these are the epochs of the looks that it did not finish."""
+    async def slot_lost(self, slot: int, reason: str, unfinished: tuple[int, ...], lived_s: float) -> bool:
+        """The watcher is gone; `unfinished` are the epochs of the looks in progress, `lived_s` how long it was ready.
+
+        Whether its next life will be different from this one: then there is no reason to wait for long.
+        """
         ...
 
 
@@ -135,13 +138,13 @@ class Slot:
             reason = await self._life()
             lived, self._ready_at = self._lived(), None
             self.restarts[reason] += 1
+            log.error("watcher lost", watcher=self._name, slot=self.index, reason=reason, lived_s=round(lived, 1))
+            searching = await self._owner.slot_lost(self.index, reason, self._unfinished, lived)
             if lived >= self._limits.healthy_s:
                 failures = 0
-            delay = self._limits.backoff_s[min(failures, len(self._limits.backoff_s) - 1)]
+            delay = self._limits.backoff_s[min(failures, 1 if searching else len(self._limits.backoff_s) - 1)]
             failures += 1
             self.troubled = failures > 1
-            log.error("watcher lost", watcher=self._name, slot=self.index, reason=reason, restart_in_s=delay)
-            await self._owner.slot_lost(self.index, reason, self._unfinished)
             if delay:
                 await self._clock.sleep(delay)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 import structlog
 
@@ -23,6 +24,7 @@ from streamwatch.fleet.base import (
     SlotStatistics,
     StandingOf,
 )
+from streamwatch.fleet.isolation import Isolation
 from streamwatch.fleet.plausible import check, detectors_of
 from streamwatch.fleet.process import WatcherProcess
 from streamwatch.fleet.quarantine import Quarantine, is_grave
@@ -68,6 +70,7 @@ class Fleet:
         spare: bool = False,
         quarantine: Quarantine | None = None,
         on_quarantine: OnQuarantine | None = None,
+        isolation: Callable[[], Isolation] = Isolation,
         session_of: Callable[[StreamId], str] = lambda _stream: "",
     ) -> None:
         """`spare` keeps one warm watcher in reserve, about 120 MB; `on_quarantine` hears of streams left alone."""
@@ -75,6 +78,7 @@ class Fleet:
         self._clock = clock
         self._spare = Spare(command=command, clock=clock) if spare else None
         self._quarantine = quarantine or Quarantine()
+        self._isolations = tuple(isolation() for _ in range(slots))
         self._on_quarantine = on_quarantine
         self._given: tuple[dict[int, StreamId], ...] = tuple({} for _ in range(slots))
         self._configure = configure
@@ -162,6 +166,8 @@ class Fleet:
         self._assignments[spec.id] = Assignment(spec=spec, slot=index, epoch=epoch, wire=wire)
         self._by_wire[wire] = spec.id
         until = self._quarantine.until(spec.id)
+        if until is None and spec.id in self._isolations[index].held:
+            until = self._clock.monotonic() + self._isolations[index].trial_s
         if until is not None:
             self._say_quarantined(spec.id, until)
         elif self._slots[index].ready:
@@ -176,6 +182,11 @@ class Fleet:
             self._by_wire.pop(assignment.wire, None)
             self._assigner.release(stream)
             self._slots[assignment.slot].post(Release(stream=assignment.wire))
+            self._given[assignment.slot].pop(assignment.epoch, None)
+            isolation = self._isolations[assignment.slot]
+            held = isolation.held
+            isolation.forget(stream)
+            self._let_go(assignment.slot, held)
 
     def restand(self, stream: StreamId, standing: Sequence[Standing]) -> None:
         """Tell the watcher of a stream where its rules stand now."""
@@ -230,6 +241,7 @@ class Fleet:
         await self._handler.on_ready(slot, ready)
         for stream in self._assigner.held_by(slot):
             self.watch(self._assignments[stream].spec)
+        self._isolations[slot].ready(self._clock.monotonic())
         if all(one.ready for one in self._slots):
             self._first_ready.set()
             if self._spare is not None:
@@ -248,29 +260,54 @@ class Fleet:
             check(message, detectors=self._detectors, now=math.inf if assignment.spec.fast else self._clock.monotonic())
         await self._handler.on_message(slot, message)
 
-    async def slot_lost(self, slot: int, reason: str, unfinished: tuple[int, ...]) -> None:
+    async def slot_lost(self, slot: int, reason: str, unfinished: tuple[int, ...], lived_s: float) -> bool:
         """Its streams stay with the slot and are given to the next watcher, but for those that seem to break it."""
-        suspects = {self._given[slot][epoch] for epoch in unfinished if epoch in self._given[slot]}
-        self._given[slot].clear()
         await self._handler.on_lost(slot, reason)
-        suspects.intersection_update(self._assignments)
-        for stream, until in self._quarantine.blame(
-            suspects, grave=is_grave(reason), now=self._clock.monotonic()
-        ).items():
+        epochs = dict(self._given[slot])
+        self._given[slot].clear()
+        given = [stream for stream in dict.fromkeys(epochs.values()) if stream in self._assignments]
+        isolation, now = self._isolations[slot], self._clock.monotonic()
+        blamed: dict[StreamId, float] = {}
+        if not isolation.searching:  # else the black box has been of no use
+            suspects = {epochs[epoch] for epoch in unfinished if epoch in epochs}.intersection(given)
+            blamed = self._quarantine.blame(suspects, grave=is_grave(reason), now=now)
+        held = isolation.held
+        verdict = isolation.lost(given, reason=reason, lived_s=lived_s, explained=bool(blamed))
+        if verdict.culprit is not None:
+            blamed |= self._quarantine.blame([verdict.culprit], grave=True, now=now)
+        for stream, until in blamed.items():
             log.warning("stream quarantined", stream=printable(stream), reason=reason)
             self._say_quarantined(stream, until)
+        if isolation.held - held:
+            log.warning("streams held back to find what breaks watchers", slot=slot, streams=len(isolation.held))
+        self._let_go(slot, held)
+        return verdict.searching
+
+    def _let_go(self, slot: int, held: AbstractSet[StreamId]) -> None:
+        """Have those of `held` watched that are no longer held back."""
+        for stream in held - self._isolations[slot].held:
+            assignment = self._assignments.get(stream)
+            if assignment is not None and self._quarantine.until(stream) is None:
+                self._say_quarantined(stream, None)
+                self.watch(assignment.spec)
 
     def _say_quarantined(self, stream: StreamId, until: float | None) -> None:
         if self._on_quarantine is not None:
             self._on_quarantine(stream, until)
 
     async def _free(self) -> None:
-        """Have streams watched again when their quarantine is over."""
+        """Have streams watched again when their quarantine, or a trial of others, is over."""
         while True:
             await self._clock.sleep(_FREE_S)
-            for stream in self._quarantine.freed(self._clock.monotonic()):
+            now = self._clock.monotonic()
+            for slot, isolation in enumerate(self._isolations):
+                held = isolation.held
+                if isolation.passed(now):
+                    self._let_go(slot, held)
+            for stream in self._quarantine.freed(now):
                 if (assignment := self._assignments.get(stream)) is not None:
                     log.info("stream tried again", stream=printable(stream))
+                    self._isolations[assignment.slot].probation(stream, now)
                     self._say_quarantined(stream, None)
                     self.watch(assignment.spec)
 

@@ -1,8 +1,8 @@
 """A watcher without streams: a real process that speaks the link and does on demand what watchers must not.
 
 Started as `python watcher_process.py --link-fd N`. What it does wrong is told by what it is asked to do:
-an address `test:crash`, `test:exit`, `test:hang`, `test:silence`, `test:garbage`, `test:flood`, `test:future`,
-`test:hit-in-future` or `test:detector` (`test:look-…`: while it looks at that stream); a `max_pixels` of
+an address `test:crash`, `test:exit`, `test:hang`, `test:leak`, `test:silence`, `test:garbage`, `test:flood`,
+`test:future`, `test:hit-in-future` or `test:detector` (`test:look-…`: while it looks at that stream); a `max_pixels` of
 `REFUSE_DETECTORS`, `REFUSE_SANDBOX`, `END`, `NEVER_READY`; `--deaf` ignores `Stop` and SIGTERM.
 """
 
@@ -60,6 +60,7 @@ class FakeWatcher:
         self._link = link
         self._deaf = deaf
         self._busy_s = 0.0
+        self._rss_bytes = os.getpid()
         self._silent = False
         self._epochs: dict[str, int] = {}
         self._looks = ExitStack()
@@ -83,7 +84,7 @@ class FakeWatcher:
                     self._link.post(
                         Beat(
                             busy_s=self._busy_s,
-                            rss_bytes=os.getpid(),
+                            rss_bytes=self._rss_bytes,
                             decode_s=0,
                             looks_dropped=0,
                             packets_dropped=0,
@@ -127,7 +128,7 @@ class FakeWatcher:
             label = LoadedDetector(name="pixels", version=str(wrong), sha256="", labels=())
             self._link.post(Ready(pid=os.getpid(), sandbox=(Layer(name="fake", in_force=True),), detectors=(label,)))
 
-    def _misbehave(self, message: Assign) -> None:  # noqa: C901 - one case a misdeed
+    def _misbehave(self, message: Assign) -> None:  # noqa: C901, PLR0912 - one case a misdeed
         match message.url:
             case "test:crash":
                 os.kill(os.getpid(), signal.SIGSEGV)
@@ -135,6 +136,8 @@ class FakeWatcher:
                 os._exit(3)
             case "test:hang":
                 self._busy_s = 100.0
+            case "test:leak":
+                self._rss_bytes = 2**40
             case "test:silence":
                 self._silent = True
             case "test:garbage":

@@ -15,6 +15,7 @@ from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.fleet.assigner import LeastLoaded
 from streamwatch.fleet.base import Command, FleetLimits, Report
+from streamwatch.fleet.isolation import TRIAL_S, Isolation
 from streamwatch.fleet.quarantine import Quarantine
 from streamwatch.fleet.supervisor import Fleet
 from streamwatch.link.messages import Configure, Ready
@@ -56,9 +57,14 @@ class Notes:
         await self._note(slot, reason)
 
     def on_quarantine(self, stream: StreamId, until: float | None) -> None:
-        """Said again after each restart: only changes are kept."""
-        if not self.quarantined or self.quarantined[-1] != (stream, until is not None):
+        """Said again after each restart: only changes of each stream are kept."""
+        newest = next((away for name, away in reversed(self.quarantined) if name == stream), None)
+        if newest != (until is not None):
             self.quarantined.append((stream, until is not None))
+
+    def away(self) -> set[str]:
+        """The streams left alone now."""
+        return {name for name, away in dict(self.quarantined).items() if away}
 
     def standing_of(self, stream: StreamId) -> tuple[Standing, ...]:
         self.asked.append(stream)
@@ -95,6 +101,7 @@ async def running(
     settings: Configure | None = None,
     spare: bool = False,
     quarantine: Quarantine | None = None,
+    trial_s: tuple[float, float] = TRIAL_S,
 ) -> AsyncIterator[tuple[Fleet, Notes]]:
     """A fleet that is ready; stopped at the end."""
     notes = Notes()
@@ -109,6 +116,7 @@ async def running(
         limits=limits,
         spare=spare,
         quarantine=quarantine,
+        isolation=lambda: Isolation(trial_s=trial_s),
         on_quarantine=notes.on_quarantine,
     )
     for one in first:
