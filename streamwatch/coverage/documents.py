@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from streamwatch.coverage.books import Summary
 from streamwatch.domain.streams import Reason, State
+from streamwatch.domain.urls import printable
 
 UNCOVERED_LISTED = 20
-"""The document stays under 4 KiB; counts are complete, the list is the oldest."""
+"""Fewer where they would not fit; counts are complete, the list is the oldest."""
+MAX_BYTES = 4096
+"""Of a document; a longer one is published with less in it."""
+MAX_LAYERS = 32
+MAX_REASONS = 10
+
+_SHORTER = ((200, 10, 32), (100, 10, 32), (50, 10, 16), (25, 10, 16), (25, 5, 8))
+"""Steps by which a status is made to fit: characters of a text, reasons, layers. The last one always fits."""
+
+
+def _cut(limit: int) -> BeforeValidator:
+    """What is too long for its field loses its end: a document that cannot be said says nothing of what is wrong."""
+    return BeforeValidator(lambda value: value[:limit])
+
 
 Sid = Annotated[str, Field(max_length=128)]
-Text = Annotated[str, Field(max_length=200)]
+Text = Annotated[str, _cut(200), Field(max_length=200)]
 At = Annotated[str, Field(max_length=32, description="UTC, RFC 3339")]
 
 
@@ -36,7 +50,7 @@ class StateDocument(Document):
     reason: Reason | None
     since: At
     gap_s: float | None
-    session: Annotated[str, Field(max_length=32)]
+    session: Annotated[str, _cut(32), Field(max_length=32)]
     detail: Text = ""
 
 
@@ -61,11 +75,18 @@ class CoverageDocument(Document):
     uncovered_total: int
     """How many there are; the list above is bounded."""
 
+    def payload(self) -> bytes:
+        """Compact JSON, UTF-8, at most 4 KiB: the newest of the listed are left out where they do not fit."""
+        fitting = self
+        while len(encoded := super(CoverageDocument, fitting).payload()) > MAX_BYTES:
+            fitting = fitting.model_copy(update={"uncovered": fitting.uncovered[:-1]})
+        return encoded
+
 
 class LayerEntry(Document):
     """One layer of the watchers' sandbox."""
 
-    name: Annotated[str, Field(max_length=64)]
+    name: Annotated[str, _cut(128), Field(max_length=128)]
     in_force: bool
     detail: Text = ""
 
@@ -78,8 +99,34 @@ class StatusDocument(Document):
     boot_id: Annotated[str, Field(max_length=64)]
     version: Annotated[str, Field(max_length=64)]
     since: At
-    reasons: Annotated[tuple[Text, ...], Field(max_length=10)]
-    sandbox: Annotated[tuple[LayerEntry, ...], Field(max_length=16)] = ()
+    reasons: Annotated[tuple[Text, ...], _cut(MAX_REASONS), Field(max_length=MAX_REASONS)]
+    sandbox: Annotated[tuple[LayerEntry, ...], _cut(MAX_LAYERS), Field(max_length=MAX_LAYERS)] = ()
+
+    def payload(self) -> bytes:
+        """Compact JSON, UTF-8, at most 4 KiB: words are shortened where they do not fit, then layers left out.
+
+        Layers that are not in force are left out last.
+        """
+        encoded = super().payload()
+        for chars, reasons, layers in _SHORTER:
+            if len(encoded) <= MAX_BYTES:
+                break
+            kept = sorted(self.sandbox, key=lambda layer: layer.in_force)[:layers]
+            short = self.model_copy(
+                update={
+                    "reasons": tuple(printable(reason, chars) for reason in self.reasons[:reasons]),
+                    "sandbox": tuple(
+                        LayerEntry(
+                            name=printable(layer.name, min(chars, 128)),
+                            in_force=layer.in_force,
+                            detail="" if layer.in_force else printable(layer.detail, chars),
+                        )
+                        for layer in kept
+                    ),
+                }
+            )
+            encoded = super(StatusDocument, short).payload()
+        return encoded
 
 
 def coverage_document(
