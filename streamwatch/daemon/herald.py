@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from streamwatch.bus.base import Incoming, Outgoing
 from streamwatch.bus.topics import Topics
 from streamwatch.coverage.books import Books
 from streamwatch.coverage.documents import (
+    MAX_LAYERS,
     LayerEntry,
     StateDocument,
     StatusDocument,
@@ -29,7 +31,14 @@ log = structlog.get_logger(__name__)
 COVERAGE_EVERY_S = 10.0
 """Public interface; a pager may take 30 s of silence for the daemon's death."""
 
+RETRY_S = 30.0
+"""What the broker refused is said again no sooner, or at the next connection."""
+
+STATES_AT_ONCE = 100
+"""States said in one call of `speak`: judging the streams waits for it, and so does the next coverage."""
+
 _DETAIL = 200
+_NAME = 128
 
 
 class Herald:
@@ -61,11 +70,18 @@ class Herald:
         self._layers: tuple[LayerEntry, ...] = ()
         self._unsaid: dict[StreamId, tuple[StreamState, str] | None] = {}
         """Newest state per stream that was not published yet; None: the stream is gone. At most one entry a stream."""
-        self._covered_at = 0.0
+        self._covered_at = float("-inf")
+        self._refused: dict[str, float] = {}
+        """Topics on which the broker refuses us, and when (monotonic) to try again."""
+        self._untidy = False
+        """Clearing the states of streams that are gone was refused, and is to be tried again."""
 
     def sandbox(self, layers: Iterable[tuple[str, bool, str]]) -> None:
         """Take note of what the watchers' sandbox gives."""
-        entries = tuple(LayerEntry(name=n, in_force=f, detail=printable(d, _DETAIL)) for n, f, d in layers)
+        entries = tuple(
+            LayerEntry(name=printable(n, _NAME), in_force=f, detail=printable(d, _DETAIL))
+            for n, f, d in itertools.islice(layers, MAX_LAYERS)
+        )
         if entries != self._layers:
             self._layers = entries
             self._health.changed = True
@@ -97,84 +113,100 @@ class Herald:
         return Outgoing(topic=self._topics.status, payload=document.payload(), retain=True)
 
     async def speak(self, changed: Iterable[tuple[StreamId, StreamState, str]], gone: Iterable[StreamId]) -> None:
-        """Say what changed, and what could not be said before. Called a few times a second."""
+        """Say what changed, and what could not be said before. Called a few times a second.
+
+        Coverage comes first, whatever else waits: its silence means that the daemon is dead. Nothing that the broker
+        refuses keeps the rest from being said.
+        """
         self._unsaid.update({stream: (state, detail) for stream, state, detail in changed})
         self._unsaid.update(dict.fromkeys(gone))
         try:
-            while self._unsaid:
-                await self._say(next(iter(self._unsaid)))
+            await self._coverage()
             if self._health.changed:
                 self._health.changed = False
-                await self._publish(self.birth())
-            now = self._clock.monotonic()
-            if now - self._covered_at >= COVERAGE_EVERY_S:
-                self._covered_at = now
-                await self._coverage(now)
+                self._health.changed = not await self._said(self.birth()) or self._health.changed
+            await self._states()
+            if self._untidy and self._may_try(self._topics.states):
+                await self.clear_stale()
         except BusUnavailable:
             self._health.changed = True
-        except BusRefused as error:
-            self._health.degrade("mqtt-rights", f"the broker refuses what we say of ourselves: {error}")
 
     async def say_everything(self) -> None:
-        """After a connection began, which the bus announced: every state and coverage. Raises BusUnavailable."""
-        self._health.mend("mqtt-rights")
+        """After a connection began, which the bus announced: coverage; `speak` says every state, 100 at a time.
+
+        Raises BusUnavailable.
+        """
+        self._refused = dict.fromkeys(self._refused, 0.0)  # our rights may have changed
         for stream in self._books.streams():
             known = self._books.state(stream)
             if known is not None and known[0].state is not State.ENDED:
-                self._unsaid[stream] = known
-        while self._unsaid:
-            await self._say(next(iter(self._unsaid)))
-        self._covered_at = self._clock.monotonic()
-        await self._coverage(self._covered_at)
+                self._unsaid.setdefault(stream, known)
+        self._covered_at = float("-inf")
+        await self._coverage()
 
-    async def _say(self, stream: StreamId) -> None:
-        """Say how a stream stands, or that it is gone. Raises BusUnavailable: it stays unsaid."""
+    async def _states(self) -> None:
+        """Say some of the states that are to be said. Raises BusUnavailable: they stay unsaid."""
+        ready = [stream for stream in self._unsaid if self._may_try(self._topics.state(self._setup().sid(stream)))]
+        for stream in ready[:STATES_AT_ONCE]:
+            await self._state(stream)
+            await self._coverage()
+
+    async def _state(self, stream: StreamId) -> None:
+        """Say how a stream stands, or that it is gone. Raises BusUnavailable."""
+        if stream not in self._unsaid:
+            return  # said meanwhile
         what = self._unsaid[stream]
-        try:
-            if what is None:
-                await self._clear(self._setup().sid(stream))
-            else:
-                await self._state(stream, *what)
-        except BusRefused as error:
-            self._health.degrade("mqtt-rights", f"the broker refuses states: {error}")
+        setup = self._setup()
+        topic = self._topics.state(setup.sid(stream))
+        words = [Outgoing(topic, b"", retain=True)]
+        if what is not None and what[0].state is State.ENDED:
+            words.insert(0, Outgoing(topic, self._described(stream, *what).payload()))
+        elif what is not None:
+            words = [Outgoing(topic, self._described(stream, *what).payload(), retain=True)]
+        if not await self._said(*words):
+            if what is not None:
+                return
+            self._allowed(topic)  # nothing of ours can be retained there, and nobody will ask again
         if self._unsaid.get(stream) is what:
             del self._unsaid[stream]
 
     async def clear_stale(self) -> None:
-        """Read our own retained states back and clear those of streams that no longer exist. Raises BusUnavailable."""
+        """Read our own retained states back and clear those of streams that are gone. Raises BusUnavailable.
+
+        For every new connection: streams end and are removed while the broker is away, and daemons die.
+        """
+        try:
+            kept = [m.topic for m in await self._recall(self._topics.states) if m.payload]
+        except BusRefused as error:
+            self._untidy = True
+            self._held(self._topics.states, error)
+            return
+        self._allowed(self._topics.states)
+        cleared = 0
+        for topic in kept:
+            if topic not in self._here():
+                await self._said(Outgoing(topic, b"", retain=True))
+                self._allowed(topic)
+                cleared += 1
+        self._untidy = False
+        if cleared:
+            log.info("cleared retained states of streams that are gone", states=cleared)
+
+    def _here(self) -> set[str]:
+        """The topics on which a state of ours may be retained."""
         setup = self._setup()
-        here = {
+        known = ((stream, self._books.state(stream)) for stream in self._books.streams())
+        return {
             self._topics.state(setup.sid(stream))
-            for stream in self._books.streams()
-            if (known := self._books.state(stream)) is not None and known[0].state is not State.ENDED
+            for stream, state in known
+            if state is not None and state[0].state is not State.ENDED
         }
-        stale = [m.topic for m in await self._recall(self._topics.states) if m.payload and m.topic not in here]
-        for topic in stale:
-            await self._publish(Outgoing(topic, b"", retain=True))
-        if stale:
-            log.info("cleared retained states of streams that are gone", states=len(stale))
 
-    async def _state(self, stream: StreamId, state: StreamState, detail: str) -> None:
-        setup = self._setup()
-        sid = setup.sid(stream)
-        document = StateDocument(
-            stream=setup.shown(stream),
-            state=state.state,
-            reason=state.reason,
-            since=self._wall(state.since),
-            gap_s=None if state.gap_s is None else round(state.gap_s, 3),
-            session=state.session,
-            detail=printable(detail, _DETAIL),
-        )
-        retain = state.state is not State.ENDED
-        await self._publish(Outgoing(self._topics.state(sid), document.payload(), retain=retain))
-        if not retain:
-            await self._clear(sid)
-
-    async def _clear(self, sid: str) -> None:
-        await self._publish(Outgoing(self._topics.state(sid), b"", retain=True))
-
-    async def _coverage(self, now: float) -> None:
+    async def _coverage(self) -> None:
+        """Say coverage where it is time. Raises BusUnavailable: then it is said as soon as there is a broker."""
+        now = self._clock.monotonic()
+        if now - self._covered_at < COVERAGE_EVERY_S:
+            return
         summary = self._books.summary(now)
         setup = self._setup()
         document = coverage_document(
@@ -183,7 +215,49 @@ class Herald:
             sid={entry.stream: setup.sid(entry.stream) for entry in summary.uncovered},
             since={entry.stream: self._wall(entry.since) for entry in summary.uncovered},
         )
-        await self._publish(Outgoing(self._topics.coverage, document.payload(), retain=True))
+        before, self._covered_at = self._covered_at, now
+        try:
+            await self._said(Outgoing(self._topics.coverage, document.payload(), retain=True))
+        except BusUnavailable:
+            self._covered_at = before
+            raise
+
+    async def _said(self, *words: Outgoing) -> bool:
+        """Publish in order, all on one topic; False: it is refused, now or not long ago. Raises BusUnavailable."""
+        topic = words[0].topic
+        if not self._may_try(topic):
+            return False
+        try:
+            for one in words:
+                await self._publish(one)
+        except BusRefused as error:
+            self._held(topic, error)
+            return False
+        self._allowed(topic)
+        return True
+
+    def _may_try(self, topic: str) -> bool:
+        return self._refused.get(topic, 0.0) <= self._clock.monotonic()
+
+    def _held(self, topic: str, error: BusRefused) -> None:
+        if not self._refused:  # one example is enough, and stays the same: every change of it is published
+            self._health.degrade("mqtt-rights", f"the broker refuses what we say of ourselves: {error}")
+        self._refused[topic] = self._clock.monotonic() + RETRY_S
+
+    def _allowed(self, topic: str) -> None:
+        if self._refused.pop(topic, None) is not None and not self._refused:
+            self._health.mend("mqtt-rights")
+
+    def _described(self, stream: StreamId, state: StreamState, detail: str) -> StateDocument:
+        return StateDocument(
+            stream=self._setup().shown(stream),
+            state=state.state,
+            reason=state.reason,
+            since=self._wall(state.since),
+            gap_s=None if state.gap_s is None else round(state.gap_s, 3),
+            session=state.session,
+            detail=printable(detail, _DETAIL),
+        )
 
     def _wall(self, monotonic: float) -> str:
         ago = timedelta(seconds=max(self._clock.monotonic() - monotonic, 0.0))
