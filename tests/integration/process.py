@@ -41,7 +41,11 @@ class Child:
         self._readers: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:  # it may run already and only not answer as expected
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
