@@ -5,6 +5,7 @@ What the libraries leave open is settled here (aiomqtt 2.5.1, paho 2.2):
 - the reason code of a PUBACK is read: a publish that the broker denied is a `BusRefused`, not a success;
 - every connection has a client of its own, so that nothing lingers inside paho and is sent behind our back later;
 - a broker that hangs up instead of answering CONNECT is noticed at once;
+- a broker that answers pings but acknowledges nothing is left;
 - of a huge payload only the beginning is kept.
 """
 
@@ -118,7 +119,10 @@ class Connection:
             raise CannotConnect(printable(str(error)), older_may_work=self._older_may_work(error)) from error
 
     async def say(self, message: Outgoing, *, limit_s: float) -> None:
-        """Publish with QoS 1 and wait for the broker's answer. Raises BusUnavailable, BusRefused."""
+        """Publish with QoS 1 and wait for the broker's answer; without one the connection is cut.
+
+        Raises BusUnavailable, BusRefused.
+        """
         await self._client.say(message, self._publish_properties(message), limit_s=limit_s)
 
     async def subscribe(self, topic: str) -> str:
@@ -192,7 +196,10 @@ class _Client(aiomqtt.Client):
         """Something accepted the TCP connection."""
 
     async def say(self, message: Outgoing, properties: Properties | None, *, limit_s: float) -> None:
-        """Publish with QoS 1 and wait for the broker's answer. Raises BusUnavailable, BusRefused."""
+        """Publish with QoS 1 and wait for the broker's answer; without one the connection is cut.
+
+        Raises BusUnavailable, BusRefused.
+        """
         try:
             info = self._client.publish(message.topic, message.payload, 1, message.retain, properties)
         except ValueError as error:
@@ -206,11 +213,19 @@ class _Client(aiomqtt.Client):
         finally:
             self._answers.pop(info.mid, None)
         if not answer.done():
-            gone = self._disconnected.done()
-            raise BusUnavailable("the connection broke" if gone else f"no acknowledgement within {limit_s:g} s")
+            if self._disconnected.done():
+                raise BusUnavailable("the connection broke")
+            why = f"no acknowledgement within {limit_s:g} s"
+            self._give_up(why)
+            raise BusUnavailable(why)
         if answer.result() >= _FAILURE:
             name = _reason(PacketTypes.PUBACK, answer.result())
             raise BusRefused(f"the broker refused {printable(message.topic)}: {name}", code=answer.result())
+
+    def _give_up(self, why: str) -> None:
+        """Call the connection lost: whoever waits for that connects again."""
+        self._disconnected.set_exception(aiomqtt.MqttError(why))
+        self.cut()
 
     async def lost(self) -> str:
         """Wait until the connection is gone; returns why."""

@@ -314,7 +314,33 @@ async def test_a_broker_that_stops_answering_does_not_hold_a_publish_for_ever(br
                 await bus.publish(Outgoing(f"{ROOT}/audit", b"{}"))
         finally:
             broker._process.send_signal(signal.SIGCONT)
+        assert await bus.wait_connected() == 2
         await bus.publish(Outgoing(f"{ROOT}/audit", b"{}"))
+
+
+async def test_a_broker_that_answers_pings_but_acknowledges_nothing_more_is_left(monkeypatch):
+    monkeypatch.setattr("streamwatch.bus.mqtt.PUBACK_S", 0.3)
+    monkeypatch.setattr("streamwatch.bus.mqtt.BACKOFF_S", (0.01, 0.1))
+
+    async def answer(reader, writer):
+        births = 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                kind, size = await reader.readexactly(2)  # every packet here is shorter than 128 bytes
+                packet = await reader.readexactly(size)
+                if kind >> 4 == 1:
+                    writer.write(b"\x20\x02\x00\x00")
+                elif kind >> 4 == 3 and births:
+                    births -= 1
+                    topic = int.from_bytes(packet[:2], "big")
+                    writer.write(b"\x40\x02" + packet[2 + topic : 4 + topic])
+                elif kind >> 4 == 12:
+                    writer.write(b"\xd0\x00")
+
+    async with serving(answer) as port, running(bus_at(f"mqtt://127.0.0.1:{port}", protocol="3.1.1")) as bus:
+        with pytest.raises(BusUnavailable, match=r"within 0\.3 s"):
+            await bus.publish(Outgoing(f"{ROOT}/audit", b"{}"))
+        assert await bus.wait_connected() == 2
 
 
 async def test_a_topic_that_is_none_is_a_refusal():
