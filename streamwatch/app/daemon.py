@@ -203,6 +203,7 @@ def compose(
         clock=clock,
         watchers_at_work=lambda: (sum(slot.ready for slot in fleet.slots()), ready.watchers),
         broker_trouble=lambda: bus.trouble,
+        commands_dropped=lambda: bus.dropped,
     )
     service = DaemonService(parts, ready.setup)
     return service, metrics

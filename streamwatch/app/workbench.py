@@ -152,10 +152,15 @@ class Workbench:
 
     def _reader(self, spec: StreamSpec) -> PyavReader:
         allowed = self._orders.allow_hosts if self._orders else ()
-        return PyavReader(spec, policy=AddressPolicy(spec.url, allow_hosts=allowed), clock=self._clock)
+        policy = AddressPolicy(spec.url, allow_hosts=allowed)
+        return PyavReader(spec, policy=policy, clock=self._clock, max_pixels=self._max_pixels)
 
     def _decoder(self, config: CodecConfig) -> Decoder:
-        return make_decoder(config, max_pixels=self._orders.max_pixels if self._orders else 0)
+        return make_decoder(config, max_pixels=self._max_pixels)
+
+    @property
+    def _max_pixels(self) -> int:
+        return self._orders.max_pixels if self._orders else 1
 
     def _sampler(self, spec: StreamSpec) -> AdaptiveSampler:
         return AdaptiveSampler(spec.sampling, rng=self._rng)

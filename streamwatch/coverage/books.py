@@ -68,6 +68,8 @@ class Summary:
     worst_gap_s: float
     """The longest time since an examined frame among live streams, now."""
     uncovered: tuple[Uncovered, ...]
+    connecting: int = 0
+    """Streams that shall be watched and were never live: not uncovered, unknown."""
 
 
 class Books:
@@ -206,6 +208,7 @@ class Books:
             ratio_1m=covered_s / live_s if live_s > 0 else 1.0,
             worst_gap_s=max(gaps, default=0.0),
             uncovered=uncovered,
+            connecting=sum(1 for a in self._accounts.values() if a.live_since is None and not a.ended),
         )
 
     def counts(self) -> dict[State, int]:

@@ -68,6 +68,8 @@ class CoverageDocument(Document):
     schema_: Literal["streamwatch.coverage/1"] = Field("streamwatch.coverage/1", alias="schema")
     at: At
     streams_live: int
+    streams_connecting: int = 0
+    """Streams that shall be watched and were never live: a mistyped address looks like this."""
     streams_covered: int
     coverage_1m: Annotated[float, Field(ge=0, le=1)]
     worst_gap_s: float
@@ -141,6 +143,7 @@ def coverage_document(
     return CoverageDocument(
         at=at,
         streams_live=summary.live,
+        streams_connecting=summary.connecting,
         streams_covered=summary.covered,
         coverage_1m=round(summary.ratio_1m, 4),
         worst_gap_s=round(summary.worst_gap_s, 3),

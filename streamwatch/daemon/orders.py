@@ -9,6 +9,8 @@ import structlog
 
 from streamwatch.alerts.base import Answer, Result
 from streamwatch.alerts.commands import (
+    COMMANDS,
+    NEEDS_IDENTITY,
     BoostCommand,
     LookCommand,
     MuteCommand,
@@ -32,6 +34,27 @@ log = structlog.get_logger(__name__)
 
 LOOK_SUSPICION = 1.0
 """A look asked for now: the highest demand, which the next packets fulfil and ten seconds halve."""
+
+
+RESYNC_EVERY_S = 5.0
+"""Every open alert is said again no more often, whoever asks."""
+
+
+def lanes(topics: Topics) -> Callable[[str], str]:
+    """The lane of an incoming topic: each verb its own, and for what people say, each person."""
+
+    def lane(topic: str) -> str:
+        match topics.parse(topic):
+            case CommandTopic(verb, who) if verb in NEEDS_IDENTITY:
+                return f"{verb}/" if who is None else f"/{who}"
+            case CommandTopic(verb, _) if verb in COMMANDS:
+                return verb
+            case SignalTopic():
+                return "signals"
+            case _:
+                return ""
+
+    return lane
 
 
 class Demanding(Protocol):
@@ -72,6 +95,7 @@ class Orders:
         self._version = version
         self._delivered = delivered
         self._boosts: dict[StreamId, tuple[float, float]] = {}
+        self._resynced_at = float("-inf")
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -108,6 +132,8 @@ class Orders:
             return
         known = verb if isinstance(judged, Accepted) or judged.refusal is None else "refused"
         self._metrics.commands.labels(known, result).inc()
+        if not reply:
+            return
         if message.retain:
             return  # answering would repeat at every reconnect; the sender of a retained command gets the count
         await self._reply(message, verb, reply)
@@ -126,14 +152,21 @@ class Orders:
             case MuteCommand() | BoostCommand() | LookCommand():
                 answer = self._on_stream(command, accepted.who)
             case ResyncCommand():
-                answer = Answer(Result.DONE)
-                facts["alerts"] = self._desk.resync()
+                answer = self._resync(facts)
             case PingCommand():
                 answer = Answer(Result.DONE)
                 facts["version"] = self._version
             case _:
                 answer = Answer(Result.REFUSED, "this version does not act on this verb yet")
         return Reply.to(command, accepted.verb, answer, **facts)
+
+    def _resync(self, facts: dict[str, str | float | bool | None]) -> Answer:
+        now = self._clock.monotonic()
+        if now - self._resynced_at < RESYNC_EVERY_S:
+            return Answer(Result.REFUSED, f"all was said again less than {RESYNC_EVERY_S:g} s ago")
+        self._resynced_at = now
+        facts["alerts"] = self._desk.resync()
+        return Answer(Result.DONE)
 
     def _on_stream(self, command: MuteCommand | BoostCommand | LookCommand, who: str) -> Answer:
         stream = self._find(command.stream)

@@ -97,6 +97,8 @@ class Parts:
     clock: Clock
     watchers_at_work: Callable[[], tuple[int, int]]
     """How many watchers are ready, and how many there should be."""
+    commands_dropped: Callable[[], int]
+    """Commands given up unread since the start."""
     broker_trouble: Callable[[], str]
     """Why there is no connection to the broker; empty while there is one or nothing is known."""
 
@@ -112,6 +114,7 @@ class DaemonService:
         self._stopping = asyncio.Event()
         self._heard_broker = parts.clock.monotonic()
         self._full_house = parts.clock.monotonic()
+        self._dropped = 0
         self._prune_at = 0.0
 
     def stop(self) -> None:
@@ -264,6 +267,9 @@ class DaemonService:
             p.health.degrade(
                 "mqtt", f"no connection to the broker{': ' + why if why else ''}; alerts wait in the ledger"
             )
+        dropped = p.commands_dropped()
+        p.metrics.dropped.labels("command").inc(dropped - self._dropped)
+        self._dropped = dropped
         ready, wanted = p.watchers_at_work()
         if ready == wanted:
             self._full_house = now

@@ -19,6 +19,7 @@ def test_before_its_first_packet_a_stream_is_connecting_and_not_live_time() -> N
     books.watch(A, max_gap_s=10, now=0)
     books.judge(100)
     assert books.summary(100).live == 0
+    assert books.summary(100).connecting == 1
     assert books.state(A)[0].state is State.CONNECTING
     assert sum(books.uncovered_total.values()) == 0
 
@@ -68,6 +69,38 @@ def test_a_stall_shows_at_once_and_costs_coverage_only_beyond_the_promise() -> N
     assert states(books, 5.6)[A] == (State.UNCOVERED, Reason.STALLED)
     books.judge(21)
     assert books.uncovered_total[Reason.STALLED] == pytest.approx(10)
+
+
+def test_a_new_watcher_that_still_connects_does_not_make_a_live_stream_unknown() -> None:
+    books = Books()
+    books.watch(A, max_gap_s=10, now=0)
+    live(books, A, 0)
+    books.sampled(A, arrival=0, gap_s=None, now=0)
+    books.hindered([A], Reason.WATCHER, 2)
+    books.level(A, session="", live=False, ended=False, reason=Reason.CONNECTING, now=5)
+    assert states(books, 5)[A] == (State.UNCOVERED, Reason.CONNECTING)
+    live(books, A, 22)
+    books.sampled(A, arrival=23, gap_s=None, now=23)
+    books.judge(30)
+    assert sum(books.uncovered_total.values()) == pytest.approx(13)
+
+
+def test_an_ended_stream_stays_ended_when_its_watcher_dies() -> None:
+    books = Books()
+    books.watch(A, max_gap_s=10, now=0)
+    live(books, A, 0)
+    books.level(A, session="s", live=False, ended=True, reason=None, now=1)
+    books.judge(1)
+    books.hindered([A], Reason.WATCHER, 2)
+    assert states(books, 2) == {}
+
+
+def test_a_watcher_cannot_see_into_the_future() -> None:
+    books = Books()
+    books.watch(A, max_gap_s=10, now=0)
+    live(books, A, 0)
+    books.sampled(A, arrival=1e15, gap_s=None, now=1)
+    assert states(books, 30)[A][0] is State.UNCOVERED
 
 
 def test_a_dead_watcher_is_a_reason() -> None:

@@ -159,6 +159,7 @@ class Stage:
             clock=clock,
             watchers_at_work=lambda: self.fleet.at_work,
             broker_trouble=lambda: "Not authorized",
+            commands_dropped=lambda: 0,
         )
         self.service = DaemonService(parts, setup)
 
