@@ -22,6 +22,12 @@ STALE_AFTER = timedelta(minutes=5)
 """An older command (or one from so far in the future) is refused: it may be a recording."""
 REMEMBER_S = 900.0
 """Answers are kept for longer than a command can stay fresh: from 5 minutes early to 5 minutes late, and a reserve."""
+REMEMBER_PEOPLE_S = 3600.0
+"""People's longer: where memory is short, what is to be forgotten first goes, and a flood never forgets theirs."""
+BURST = 60
+"""Commands of a verb that nobody in particular may send at once."""
+PER_S = 20.0
+"""And from then on: as many boosts a second as hundreds of streams need."""
 
 
 class Refusal(StrEnum):
@@ -34,6 +40,7 @@ class Refusal(StrEnum):
     STALE = "stale"
     REPLAYED = "replayed"
     NO_IDENTITY = "no_identity"
+    TOO_MANY = "too_many"
 
 
 class SeenCommands(Protocol):
@@ -57,6 +64,9 @@ class Accepted:
     who: str
     """The sender: the topic's word, else the payload's; empty where nobody said."""
     digest: str
+    key: str
+    """Under which the answer is remembered: nobody's request_id is in another's way."""
+    keep_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ class Answered:
     """Nothing to execute: this is the reply."""
 
     reply: bytes
+    """Empty: there were too many to answer them all."""
     refusal: Refusal | None
     """None: the same command was answered before, and gets the same answer."""
 
@@ -76,28 +87,39 @@ class CommandGate:
         self._clock = clock
         self._identify = identify
         """`mqtt.identify: topic`: what needs a known sender is accepted only from a topic that names one."""
+        self._paces: dict[str, _Pace] = {}
         self.refused: Counter[Refusal] = Counter()
 
     def judge(self, *, verb: str, who: str | None, payload: bytes, retained: bool) -> Accepted | Answered:
         """Judge one message from `P/commands/{verb}[/{who}]`. Raises LedgerError: then nothing is executed."""
+        vouched = verb in NEEDS_IDENTITY and (bool(who) or not self._identify)
+        if not vouched and not self._pace(verb):
+            self.refused[Refusal.TOO_MANY] += 1
+            return Answered(b"", Refusal.TOO_MANY)
         try:
             kind = _kind(verb, payload, retained=retained)
             command, raw = _read(kind, payload)
             digest = _digest(verb, who, raw)
-            known = self._seen.seen(command.request_id)
+            key = f"{verb}/{who or ''}/{command.request_id}"  # neither verb nor sender, levels of a topic, holds a /
+            known = self._seen.seen(key)
             if known is not None and known[0] == digest:
                 return Answered(known[1], None)
             self._check(verb, who, command, seen=known is not None)
         except _Refused as refused:
             return self._refuse(refused, verb)
         sender = who or str(getattr(command, "moderator", ""))
-        return Accepted(verb, command, sender, digest)
+        return Accepted(verb, command, sender, digest, key, REMEMBER_PEOPLE_S if vouched else REMEMBER_S)
 
     def answer(self, accepted: Accepted, reply: Reply) -> bytes:
         """Remember the reply to an executed command and return it encoded. Raises LedgerError."""
         encoded = reply.encode()
-        self._seen.answered(accepted.command.request_id, accepted.digest, encoded, keep_s=REMEMBER_S)
+        self._seen.answered(accepted.key, accepted.digest, encoded, keep_s=accepted.keep_s)
         return encoded
+
+    def _pace(self, verb: str) -> bool:
+        """Whether one more of this verb is answered now. Verbs that we do not know share one pace."""
+        name = verb if verb in COMMANDS else ""
+        return self._paces.setdefault(name, _Pace()).step(self._clock.monotonic())
 
     def _check(self, verb: str, who: str | None, command: Command, *, seen: bool) -> None:
         if seen:
@@ -113,6 +135,23 @@ class CommandGate:
         why = printable(refused.why, 300)
         reply = Reply(request_id=refused.request_id, verb=printable(verb, 64), result=Result.REFUSED, why=why)
         return Answered(reply.encode(), refused.refusal)
+
+
+class _Pace:
+    """A bucket of `BURST` that fills again by `PER_S` a second."""
+
+    def __init__(self) -> None:
+        self._left = float(BURST)
+        self._at = float("-inf")
+
+    def step(self, now: float) -> bool:
+        """Take one, if one is left. `now`: monotonic seconds."""
+        self._left = min(self._left + (now - self._at) * PER_S, BURST)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class _Refused(Exception):

@@ -53,7 +53,7 @@ class Bus(Protocol):
         ...
 
     def incoming(self) -> AsyncIterator[Incoming]:
-        """Messages on the subscribed topics, in order; bounded, the oldest dropped and counted."""
+        """Messages on the subscribed topics, in order within a lane; bounded, the oldest dropped and counted."""
         ...
 
     async def wait_connected(self) -> int:

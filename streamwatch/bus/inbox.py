@@ -1,35 +1,58 @@
-"""Messages that arrived and wait for the daemon: bounded, the oldest dropped and counted."""
+"""Messages that arrived and wait for the daemon: bounded, the oldest dropped and counted.
+
+They wait in lanes, so that a flood of one kind drops and delays nothing of another.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from streamwatch.bus.base import Incoming
+
+MAX_LANES = 32
+"""Lanes with messages in them; what belongs to yet another one shares the last."""
+_SHARED = "\0shared"
+
+
+def one_lane(_topic: str) -> str:
+    """All in order of arrival."""
+    return ""
 
 
 class Inbox:
     """A queue for one event loop; `put` never waits."""
 
-    def __init__(self, limit: int) -> None:
-        self._waiting: deque[Incoming] = deque()
+    def __init__(self, limit: int, *, lane: Callable[[str], str] = one_lane) -> None:
+        """`limit`: messages in one lane; `lane`: the lane of a topic."""
+        self._lanes: dict[str, deque[Incoming]] = {}
+        self._lane = lane
         self._limit = limit
         self._arrived = asyncio.Event()
         self.dropped = 0
 
     def put(self, message: Incoming) -> None:
-        """Take a message; the oldest makes room."""
-        if len(self._waiting) >= self._limit:
-            self._waiting.popleft()
+        """Take a message; the oldest of its lane makes room."""
+        name = self._lane(message.topic)
+        if name not in self._lanes and len(self._lanes) >= MAX_LANES:
+            name = _SHARED
+        waiting = self._lanes.setdefault(name, deque())
+        if len(waiting) >= self._limit:
+            waiting.popleft()
             self.dropped += 1
-        self._waiting.append(message)
+        waiting.append(message)
         self._arrived.set()
 
     async def messages(self) -> AsyncIterator[Incoming]:
-        """Messages in order, for ever."""
+        """Messages for ever: in order within a lane, one of each lane in turn."""
         while True:
-            while self._waiting:
-                yield self._waiting.popleft()
+            while self._lanes:
+                name = next(iter(self._lanes))
+                waiting = self._lanes.pop(name)
+                message = waiting.popleft()
+                if waiting:
+                    self._lanes[name] = waiting  # behind the others
+                yield message
             self._arrived.clear()
             await self._arrived.wait()

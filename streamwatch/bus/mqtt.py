@@ -17,7 +17,7 @@ import structlog
 
 from streamwatch.bus.base import Incoming, Outgoing
 from streamwatch.bus.client import CannotConnect, Connection, Version
-from streamwatch.bus.inbox import Inbox
+from streamwatch.bus.inbox import Inbox, one_lane
 from streamwatch.bus.options import BrokerOptions, Herald
 from streamwatch.bus.topics import matches
 from streamwatch.domain.clock import Clock
@@ -31,7 +31,8 @@ FAREWELL_S = 2.0
 """For the last word of an orderly exit."""
 BACKOFF_S = (0.5, 10.0)
 """First and longest pause between attempts; each is shortened at random by up to half, so that a fleet spreads out."""
-INBOX_LIMIT = 1000
+INBOX_LIMIT = 250
+"""Messages in one lane, each of at most 8 KiB."""
 _RETAINED_QUIET_S = 0.3
 """A broker sends what it retained right after it accepted the subscription; a pause this long means that was all."""
 
@@ -56,8 +57,12 @@ class MqttBus:
         subscriptions: Sequence[str],
         clock: Clock,
         jitter: Callable[[], float] = random.random,
+        lane: Callable[[str], str] = one_lane,
     ) -> None:
-        """Nothing is connected before `run`. Raises OutsideError where TLS files cannot be used."""
+        """Nothing is connected before `run`. Raises OutsideError where TLS files cannot be used.
+
+        `lane` names the lane of an incoming topic: messages are dropped only because of others in theirs.
+        """
         self._options = options
         self._herald = herald
         self._subscriptions = tuple(subscriptions)
@@ -69,7 +74,7 @@ class MqttBus:
         self._number = 0
         self._version: Version | None = None if options.protocol == "auto" else options.protocol
         self._last_said: str | None = None
-        self._inbox = Inbox(INBOX_LIMIT)
+        self._inbox = Inbox(INBOX_LIMIT, lane=lane)
         self._probe_mark = f'{{"probe":"{secrets.token_hex(8)}'.encode()
         self._probes: dict[bytes, asyncio.Future[None]] = {}
         self._collectors: list[_Collector] = []
@@ -119,7 +124,7 @@ class MqttBus:
         await self._live_connection().say(message, limit_s=PUBACK_S)
 
     def incoming(self) -> AsyncIterator[Incoming]:
-        """Messages in order of arrival; bounded, the oldest dropped and counted."""
+        """Messages in order of arrival within a lane; bounded, the oldest dropped and counted."""
         return self._inbox.messages()
 
     async def wait_connected(self) -> int:

@@ -164,8 +164,8 @@ class Orders:
         now = self._clock.monotonic()
         if now - self._resynced_at < RESYNC_EVERY_S:
             return Answer(Result.REFUSED, f"all was said again less than {RESYNC_EVERY_S:g} s ago")
-        self._resynced_at = now
         facts["alerts"] = self._desk.resync()
+        self._resynced_at = now
         return Answer(Result.DONE)
 
     def _on_stream(self, command: MuteCommand | BoostCommand | LookCommand, who: str) -> Answer:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streamwatch.alerts import commands
 from streamwatch.alerts.base import Answer, Result
 from streamwatch.alerts.commands import COMMANDS, Reply, VerdictCommand
-from streamwatch.alerts.gate import Accepted, Answered, CommandGate, Refusal
+from streamwatch.alerts.gate import BURST, PER_S, Accepted, Answered, CommandGate, Refusal
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.errors import LedgerError
 from tests.fakes.clock import FakeClock
@@ -28,6 +28,12 @@ class Door:
         self.ledger = FakeLedger(self.clock)
         self.gate = CommandGate(seen=self.ledger, clock=self.clock, identify=identify)
         self.executed: list[Accepted] = []
+
+    def payload(self, **fields: Any) -> bytes:
+        return json.dumps({"request_id": "r1", "at": rfc3339(self.clock.now()), **fields}).encode()
+
+    def knock_raw(self, verb, who, request_id):
+        return self.gate.judge(verb=verb, who=who, payload=self.payload(request_id=request_id), retained=False)
 
     def knock(self, verb="ping", who=None, *, retained=False, payload=None, late=0.0, **fields: Any):
         if payload is None:
@@ -89,13 +95,17 @@ def test_the_same_answer_comes_even_when_the_command_is_stale_by_now(door):
     assert refusal is None
 
 
-@pytest.mark.parametrize(
-    "change", [{"verb": "resync"}, {"who": "eve"}, {"fields": {"note": "more"}}], ids=["verb", "sender", "body"]
-)
-def test_the_same_id_for_anything_else_is_refused(door, change):
+@pytest.mark.parametrize(("verb", "who"), [("resync", "ann"), ("ping", "eve"), ("ping", None)])
+def test_nobody_can_use_up_another_ones_request_id(door, verb, who):
+    door.knock(verb, who)
+    assert door.knock("ping", "ann")[1] is None
+    assert len(door.executed) == 2
+
+
+def test_the_same_id_for_another_body_is_refused(door):
     at = rfc3339(door.clock.now())
     door.knock("ping", "ann", at=at)
-    reply, refusal = door.knock(change.get("verb", "ping"), change.get("who", "ann"), at=at, **change.get("fields", {}))
+    reply, refusal = door.knock("ping", "ann", at=at, note="more")
     assert refusal is Refusal.REPLAYED
     assert (reply["request_id"], reply["result"]) == ("r1", "refused")
     assert len(door.executed) == 1
@@ -193,6 +203,33 @@ def test_refusals_are_counted_by_reason(door):
     door.knock(retained=True)
     door.knock("nothing")
     assert door.gate.refused == {Refusal.RETAINED: 2, Refusal.UNKNOWN_VERB: 1}
+
+
+@pytest.mark.parametrize(("verb", "who"), [("ping", None), ("ping", "eve"), ("verdict", None), ("nonsense", None)])
+def test_of_a_flood_only_so_many_are_answered_and_the_rest_counted(door, verb, who):
+    for number in range(10 * BURST):
+        door.knock_raw(verb, who, f"r{number}")
+    assert door.gate.refused[Refusal.TOO_MANY] == 9 * BURST
+    door.clock.advance(1)
+    for number in range(BURST):
+        door.knock_raw(verb, who, f"s{number}")
+    assert door.gate.refused[Refusal.TOO_MANY] == 10 * BURST - PER_S
+
+
+def test_a_flood_of_one_verb_hinders_no_other_and_never_a_person(door):
+    for number in range(2 * BURST):
+        door.knock_raw("ping", None, f"r{number}")
+        door.knock_raw("verdict", None, f"r{number}")
+    assert door.knock("look", stream="lobby")[1] is None
+    for number in range(2 * BURST):
+        assert door.knock("verdict", "ann", **{**SAMPLES["verdict"], "request_id": f"v{number}"})[1] is None
+
+
+def test_what_people_said_is_remembered_longer_than_what_nobody_said(door):
+    assert (
+        door.gate.judge(verb="verdict", who="ann", payload=door.payload(**SAMPLES["verdict"]), retained=False).keep_s
+        > door.gate.judge(verb="ping", who=None, payload=door.payload(), retained=False).keep_s
+    )
 
 
 def test_answers_are_remembered_over_a_restart_of_the_daemon(door):

@@ -18,7 +18,7 @@ from streamwatch.bus.topics import Topics
 from streamwatch.coverage.books import Books
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.herald import Herald
-from streamwatch.daemon.orders import Orders
+from streamwatch.daemon.orders import Orders, lanes
 from streamwatch.daemon.reception import Reception
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.service import DaemonService, Parts
@@ -109,7 +109,7 @@ class Stage:
             boot_id="boot",
             version="0",
         )
-        self.bus = FakeBus(self.broker, subscriptions=self.topics.subscriptions, herald=herald)
+        self.bus = FakeBus(self.broker, subscriptions=self.topics.subscriptions, herald=herald, lane=lanes(self.topics))
         self.reception = Reception(
             setup=lambda: self.service.setup,
             spec_of=lambda stream: self.roster.get(stream),  # noqa: PLW0108

@@ -1,7 +1,14 @@
 """Commands: the public table of bad input, and what the good ones do."""
 
 import json
+from typing import Any
 
+import pytest
+
+from streamwatch.alerts.gate import BURST, PER_S
+from streamwatch.bus.base import Outgoing
+from streamwatch.bus.topics import Topics
+from streamwatch.daemon.orders import RESYNC_EVERY_S, lanes
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.decisions import Level
 from tests.daemon.stage import ROOT, Stage, running, setup_of, spec
@@ -112,10 +119,72 @@ async def test_a_retained_command_is_never_executed() -> None:
     stage = Stage(setup_of(spec("lobby")))
     topic = f"{ROOT}/commands/look"
     payload = {"request_id": "r", "at": rfc3339(stage.clock.now()), "stream": "lobby"}
-    from streamwatch.bus.base import Outgoing  # noqa: PLC0415
-
     stage.broker.take(Outgoing(topic, json.dumps(payload).encode(), retain=True))
     async with running(stage):
         await stage.pass_time(1)
         assert stage.fleet.demands == []
         assert b'streamwatch_commands_total{result="retained",verb="refused"}' in stage.metrics.render()
+
+
+def flood(stage: Stage, topic: str, count: int, **body: Any) -> None:
+    """Commands by the hundred, faster than anybody takes them."""
+    at = rfc3339(stage.clock.now())
+    for number in range(count):
+        payload = {"request_id": f"f{number}", "at": at, **body}
+        stage.broker.take(Outgoing(f"{ROOT}/commands/{topic}", json.dumps(payload).encode()))
+
+
+async def test_a_flood_from_anybody_drops_no_moderators_word_and_is_not_answered_word_for_word() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        await stage.covered("lobby")
+        await stage.decided("lobby", Level.ALARM)
+        await stage.pass_time(0.5)
+        alert = stage.said("streams/lobby/alerts")[0]["alert_id"]
+        verdict = {"request_id": "v1", "at": rfc3339(stage.clock.now()), "alert_id": alert, "verdict": "confirm"}
+        stage.broker.take(Outgoing(f"{ROOT}/commands/verdict/anna", json.dumps(verdict).encode()))
+        flood(stage, "ping", 1500)
+        flood(stage, "verdict", 1500, alert_id=alert, verdict="confirm")
+        flood(stage, "verdict/eve", 1500, alert_id="nonsense")
+        await stage.pass_time(10)
+        assert "v1" in [reply["request_id"] for reply in stage.said("replies/verdict") if reply["result"] == "done"]
+        assert len(stage.said("replies/ping")) <= BURST + 10 * PER_S
+        assert stage.bus.dropped == 1500
+        assert b'streamwatch_commands_total{result="too_many",verb="refused"}' in stage.metrics.render()
+
+
+async def test_all_is_said_again_at_most_every_five_seconds() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        await stage.covered("lobby")
+        await stage.decided("lobby", Level.ALARM)
+        await stage.pass_time(0.5)
+        assert (await stage.command("resync"))["result"] == "done"
+        assert (await stage.command("resync"))["result"] == "refused"
+        await stage.pass_time(RESYNC_EVERY_S)
+        assert (await stage.command("resync"))["result"] == "done"
+        assert len(stage.said("streams/lobby/alerts")) == 3
+
+
+async def test_nobody_can_use_up_a_moderators_request_id() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        await stage.covered("lobby")
+        await stage.decided("lobby", Level.ALARM)
+        await stage.pass_time(0.5)
+        alert = stage.said("streams/lobby/alerts")[0]["alert_id"]
+        await stage.command("ping", request_id="v1")
+        body = {"request_id": "v1", "alert_id": alert, "verdict": "acknowledge"}
+        assert (await stage.command("verdict/anna", **body))["result"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("topic", "lane"),
+    [
+        ("commands/verdict/anna", "/anna"), ("commands/mute/anna", "/anna"), ("commands/verdict", "verdict/"),
+        ("commands/ping", "ping"), ("commands/ping/anna", "ping"), ("commands/ping/eve", "ping"),
+        ("commands/nonsense", ""), ("commands/nonsense/x", ""), ("signals/nudge", "signals"), ("status", ""),
+    ],
+)  # fmt: skip
+def test_each_verb_and_each_person_has_a_lane(topic: str, lane: str) -> None:
+    assert lanes(Topics("streamwatch/v1", "edge-1"))(f"{ROOT}/{topic}") == lane

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from streamwatch.bus.base import Incoming, Outgoing
-from streamwatch.bus.inbox import Inbox
+from streamwatch.bus.inbox import Inbox, one_lane
 from streamwatch.bus.options import Herald
 from streamwatch.bus.topics import matches
 from streamwatch.domain.errors import BusRefused, BusUnavailable
@@ -58,11 +58,18 @@ class FakeBroker:
 class FakeBus:
     """One connection to a FakeBroker."""
 
-    def __init__(self, broker: FakeBroker, *, subscriptions: Iterable[str] = (), herald: Herald | None = None) -> None:
+    def __init__(
+        self,
+        broker: FakeBroker,
+        *,
+        subscriptions: Iterable[str] = (),
+        herald: Herald | None = None,
+        lane: Callable[[str], str] = one_lane,
+    ) -> None:
         self._broker = broker
         self._subscriptions = tuple(subscriptions)
         self._herald = herald
-        self._inbox = Inbox(1000)
+        self._inbox = Inbox(1000, lane=lane)
         self._up = asyncio.Event()
         self._lost = asyncio.Event()
         self._number = 0
@@ -70,6 +77,10 @@ class FakeBus:
     @property
     def connected(self) -> bool:
         return self._up.is_set()
+
+    @property
+    def dropped(self) -> int:
+        return self._inbox.dropped
 
     async def run(self) -> None:
         while True:
