@@ -305,6 +305,22 @@ async def test_messages_nobody_takes_push_out_the_oldest_and_are_counted(broker,
 
 
 @needs_mosquitto
+async def test_messages_in_another_lane_push_nothing_out(broker, monkeypatch):
+    monkeypatch.setattr("streamwatch.bus.mqtt.INBOX_LIMIT", 3)
+    options = BrokerOptions(url=SafeUrl(broker.url), node="edge-1")
+    topics = (f"{ROOT}/commands/+",)
+    bus = MqttBus(options, herald=Presence(), subscriptions=topics, clock=SystemClock(), lane=lambda topic: topic)
+    async with running(bus):
+        await bus.publish(Outgoing(f"{ROOT}/commands/verdict", b"v"))
+        for number in range(5):
+            await bus.publish(Outgoing(f"{ROOT}/commands/ping", str(number).encode()))
+        await bus.prove_rights(f"{ROOT}/audit")  # a round trip behind the others
+        assert bus.dropped == 2
+        arriving = bus.incoming()
+        assert [(await anext(arriving)).payload for _ in range(4)] == [b"v", b"2", b"3", b"4"]
+
+
+@needs_mosquitto
 async def test_a_broker_that_stops_answering_does_not_hold_a_publish_for_ever(broker, monkeypatch):
     monkeypatch.setattr("streamwatch.bus.mqtt.PUBACK_S", 0.3)
     async with running(bus_at(broker.url)) as bus:
