@@ -9,7 +9,10 @@ from streamwatch.sources.fetch import Cancelled
 
 _SLICE_S = 0.5
 _JUMP_S = 10.0
-"""A media time further away than this from the one before is a new timeline, not a long pause."""
+"""A media time so far ahead is a new timeline, not a long pause."""
+_REORDERED_S = 1.0
+"""A media time this little back is a picture that is shown before one that came before it: not every container says
+in which order pictures are decoded. Further back is a new timeline."""
 
 
 class Pace:
@@ -22,15 +25,16 @@ class Pace:
         self._fast = fast
         self._start = clock.monotonic()
         self._played = 0.0
-        self._last: float | None = None
+        self._furthest: float | None = None
 
     def arrival(self, media_s: float | None) -> float:
         """The arrival of a packet of this media time (None: unknown, as the one before). Never goes back."""
         if media_s is not None:
-            step = media_s - self._last if self._last is not None else 0.0
+            step = media_s - self._furthest if self._furthest is not None else 0.0
             if 0 < step < _JUMP_S:
                 self._played += step
-            self._last = media_s
+            if self._furthest is None or step > 0 or step < -_REORDERED_S:
+                self._furthest = media_s
         due = self._start + self._played
         if self._fast:
             return due
