@@ -63,21 +63,25 @@ class _Asked:
     span: tuple[int, int] | None
 
 
-class _TimedSocket(io.RawIOBase):
+class TimedSocket(io.RawIOBase):
     """A socket's reading side in which the waits together end at a deadline."""
 
     def __init__(self, sock: socket.socket, check: Callable[[], float]) -> None:
+        """`check` returns the seconds that the next wait may take, or raises."""
         self._sock = sock
         self._check = check
 
     def readable(self) -> bool:
+        """Always."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Wait for some bytes. Raises TimeoutError, OSError, and what `check` raises."""
         self._sock.settimeout(self._check())
         return self._sock.recv_into(buffer)
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - http.client asks a socket for "rb"
+        """As a socket's own."""
         return io.BufferedReader(self, _CHUNK)
 
 
@@ -195,7 +199,7 @@ class Fetcher:
 
     def _exchange(self, sock: socket.socket, asked: _Asked) -> tuple[Response, str | None]:
         target = asked.target
-        timed = _TimedSocket(sock, lambda: self._left(asked.deadline))
+        timed = TimedSocket(sock, lambda: self._left(asked.deadline))
         keep = False
         try:
             sock.settimeout(self._left(asked.deadline))

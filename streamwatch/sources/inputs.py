@@ -9,6 +9,7 @@ from typing import IO
 
 from streamwatch.domain.errors import PolicyRefused, Unreachable
 from streamwatch.domain.urls import SafeUrl
+from streamwatch.sources.rtsp_check import USER_AGENT
 
 FILE_FORMATS = "mov,flv,mpegts,matroska,avi,mpeg,ivf,ogg,h264,hevc,obu,mxf,asf,m4v"
 """Formats that hold the media themselves: nothing here opens a second address (no hls, concat, sdp, image2)."""
@@ -48,19 +49,23 @@ _QUICK = {"probesize": "32768", "analyzeduration": "1", "fpsprobesize": "0"}
 _PATIENT = {"probesize": "5000000", "analyzeduration": "10000000", "fpsprobesize": "0"}
 
 
-def network(scheme: str, *, rw_timeout_s: float) -> Kind:
-    """How to open rtmp, rtmps, rtsp or srt. Every wait of FFmpeg's ends after `rw_timeout_s`."""
+def network(scheme: str, *, rw_timeout_s: float, mark: int = 0) -> Kind:
+    """How to open rtmp, rtmps, rtsp or srt. Every wait of FFmpeg's ends after `rw_timeout_s`.
+
+    `mark` as `sockets.new_mark` gives it; RTSP and SRT have no place for it.
+    """
     microseconds = str(int(rw_timeout_s * 1e6))
     common = {"protocol_whitelist": _PROTOCOLS[scheme], **_NO_DECODER}
     if scheme == "rtsp":
         # RTSP has the same limit under another name. TCP, because every address was checked and UDP invites strangers.
-        # Known limit: FFmpeg follows an RTSP redirect by itself, to a host that we did not check.
+        # FFmpeg follows an RTSP redirect by itself: see rtsp_check.py.
         common |= {"timeout": microseconds, "rtsp_transport": "tcp", "allowed_media_types": "video"}
+        common |= {"user_agent": USER_AGENT}
         return Kind("rtsp", (Opening("rtsp", common | _PATIENT),))
     common |= {"rw_timeout": microseconds}
     if scheme == "srt":
         return Kind("srt", (Opening("mpegts", common | _PATIENT),))
-    common |= {"rtmp_live": "live"}
+    common |= {"rtmp_live": "live"} | ({"send_buffer_size": str(mark)} if mark else {})
     return Kind("rtmp", (Opening("flv", common | _QUICK), Opening("flv", common | _PATIENT)))
 
 

@@ -1,18 +1,20 @@
 """The fallback reader: FFmpeg's demuxers through PyAV, one thread a stream.
 
 Everything about a stream happens in its own thread: resolving, connecting, fetching, demuxing, closing. PyAV's
-`timeout=` is never used (its callback takes the interpreter's lock at every poll inside FFmpeg, and a close from
-another thread crashes with it); FFmpeg's own read time-out ends every wait instead, and a container is closed only by
-the thread that opened it. A thread that is asked to stop ends at its next packet or time-out.
+`timeout=` bounds the opening alone (its callback takes the interpreter's lock at every poll inside FFmpeg, which is
+too much for the packets that follow); FFmpeg's own read time-out ends every single wait, and a container is closed only
+by the thread that opened it. A thread that is asked to stop has its connection shut down (see sockets.py), and ends at
+its next packet or time-out where that cannot be done.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import av
 import structlog
@@ -22,12 +24,14 @@ from streamwatch.domain.errors import CodecUnsupported, NotPublished, Stalled, S
 from streamwatch.domain.media import MediaInfo
 from streamwatch.domain.streams import StreamSpec
 from streamwatch.sources import inputs
-from streamwatch.sources.address import AddressPolicy
+from streamwatch.sources.address import AddressPolicy, Target
 from streamwatch.sources.base import PacketSink
 from streamwatch.sources.fetch import Cancelled, Fetcher, connect
 from streamwatch.sources.hls import HlsFollower, HlsPart
 from streamwatch.sources.pacing import Pace
 from streamwatch.sources.packets import PacketConverter, video_stream
+from streamwatch.sources.rtsp_check import refuse_redirect
+from streamwatch.sources.sockets import new_mark, shut
 from streamwatch.sources.translate import FROM_AV, Progress, ended, translate
 
 if TYPE_CHECKING:
@@ -40,13 +44,19 @@ OPEN_LIMIT_S = 40.0
 """Seconds until the format must be known: each wait inside has its own, shorter limit, and a server that drips resets
 those. Long enough for two attempts at a stream whose key pictures are 10 s apart."""
 _EXIT_GRACE_S = 1.0
+_SHUT_AGAIN_S = (0.0, 0.05, 0.1, 0.2, 0.5)
+"""Pauses between attempts to shut a connection down, the last one repeated: it may be just being made."""
+MAX_ABANDONED = 8
+"""Threads left behind at once with which new connections of FFmpeg's are still made."""
 
 
 class PyavReader:
     """Reads one stream once. `run` may be called once."""
 
-    abandoned = 0
-    """Threads of this process that did not end in time and were left behind as daemons; grows."""
+    abandoned: ClassVar[int] = 0
+    """Threads of this process that did not end in time, were left behind and still run. A number for the heartbeat:
+    where it stays at `MAX_ABANDONED` the watcher opens no RTMP, RTSP or SRT any more and should be replaced."""
+    _counting: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(
         self,
@@ -67,12 +77,20 @@ class PyavReader:
         self._max_pixels = max_pixels
         self._stop = threading.Event()
         self._opened = threading.Event()
+        self._mark = new_mark()
+        self._target: Target | None = None
+        self._began = clock.monotonic()
+        self._ended = self._left_behind = False
         self._media = False
         self._last = clock.monotonic()
         """When the connection stood or the last packet came; read by this stream's thread alone."""
 
     async def run(self, sink: PacketSink) -> None:
-        """See `Reader.run`. Cancelled: waits at most twice the read time-out and a second for the thread."""
+        """See `Reader.run`. Cancelled: waits at most twice the read time-out and a second for the thread.
+
+        Raises also Stalled where too many threads of this process were left behind.
+        """
+        self._began = self._clock.monotonic()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[StreamError | BaseException | None] = loop.create_future()
 
@@ -84,6 +102,7 @@ class PyavReader:
                 pass
             except BaseException as e:  # noqa: BLE001 - carried to the task that waits for it, whatever it is
                 outcome = e
+            self._count_end()
             with suppress(RuntimeError):  # the loop is gone, and with it everyone who waited
                 loop.call_soon_threadsafe(_settle, done, outcome)
 
@@ -102,16 +121,36 @@ class PyavReader:
         if done.done() or self._opened.is_set():
             return await asyncio.shield(done)
         await self._leave(done)
+        return self._nothing_came()
+
+    def _nothing_came(self) -> StreamError:
         if self._spec.url.scheme in ("rtmp", "rtmps"):
             return NotPublished(f"no media within {self._open_limit_s:.0f} s")
         return Stalled(f"no media within {self._open_limit_s:.0f} s")
 
     async def _leave(self, done: asyncio.Future[BaseException | None]) -> None:
         self._stop.set()
-        await asyncio.wait({done}, timeout=2 * self._rw_timeout_s + _EXIT_GRACE_S)
-        if not done.done():
+        deadline = self._clock.monotonic() + 2 * self._rw_timeout_s + _EXIT_GRACE_S
+        for pause in itertools.chain(_SHUT_AGAIN_S, itertools.repeat(_SHUT_AGAIN_S[-1])):
+            if self._target is not None:
+                shut(self._mark, self._target)
+            left = deadline - self._clock.monotonic()
+            await asyncio.wait({done}, timeout=max(0.0, min(pause, left)))
+            if done.done():
+                return
+            if left <= 0:
+                break
+        with self._counting:
+            if self._ended:
+                return
+            self._left_behind = True
             PyavReader.abandoned += 1
-            _log.warning("reader thread left behind", stream=self._spec.name, total=PyavReader.abandoned)
+        _log.warning("reader thread left behind", stream=self._spec.name, total=PyavReader.abandoned)
+
+    def _count_end(self) -> None:
+        with self._counting:
+            self._ended = True
+            PyavReader.abandoned -= self._left_behind
 
     # --- in the stream's thread ------------------------------------------------------------------------------------
 
@@ -128,6 +167,8 @@ class PyavReader:
         except (FROM_AV, StreamError) as e:
             if self._stop.is_set():
                 raise Cancelled from e
+            if not self._opened.is_set() and isinstance(e, FROM_AV) and self._time_to_open() <= 0:
+                raise self._nothing_came() from e
             error = translate(e, self._progress())
             if error is e:
                 raise
@@ -140,12 +181,19 @@ class PyavReader:
         return Progress(self._spec.url.scheme, self._media, silence, self._rw_timeout_s)
 
     def _read_network(self, sink: PacketSink, scheme: str) -> None:
+        if PyavReader.abandoned >= MAX_ABANDONED:
+            raise Stalled(f"{MAX_ABANDONED} connections of this watcher hang and cannot be ended: it opens no more")
         target = self._policy.check(self._spec.url, child=False)
         if scheme != "srt":
             # FFmpeg's own errors do not tell a closed port from a refusal: a connection of ours does.
-            connect(target, timeout_s=self._rw_timeout_s).close()
-        kind = inputs.network(scheme, rw_timeout_s=self._rw_timeout_s)
+            with connect(target, timeout_s=self._rw_timeout_s) as first:
+                if scheme == "rtsp":
+                    refuse_redirect(first, self._spec.url, stop=self._stop, total_s=self._rw_timeout_s)
+        self._target = target
+        kind = inputs.network(scheme, rw_timeout_s=self._rw_timeout_s, mark=self._mark)
         for attempt in kind.attempts:
+            if self._stop.is_set():
+                raise Cancelled
             self._last = self._clock.monotonic()
             with closing(self._open(self._spec.url.reveal(), attempt)) as container:
                 if (video := video_stream(container)) is not None:
@@ -192,9 +240,17 @@ class PyavReader:
 
     def _open(self, source: Any, opening: inputs.Opening) -> InputContainer:
         opened: InputContainer = av.open(
-            source, "r", format=opening.format, options=opening.options, metadata_errors="ignore"
+            source,
+            "r",
+            format=opening.format,
+            options=opening.options,
+            metadata_errors="ignore",
+            timeout=(max(0.1, self._time_to_open()), None) if isinstance(source, str) else None,
         )
         return opened
+
+    def _time_to_open(self) -> float:
+        return self._began + self._open_limit_s - self._clock.monotonic()
 
     def _pace(self) -> Pace:
         return Pace(clock=self._clock, stop=self._stop, fast=self._spec.fast)

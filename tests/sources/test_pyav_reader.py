@@ -7,6 +7,7 @@ import contextlib
 import io
 import itertools
 import os
+import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -26,7 +27,8 @@ from streamwatch.domain.errors import (
     StreamError,
     Unreachable,
 )
-from streamwatch.sources.address import AddressPolicy
+from streamwatch.sources import pyav_reader, sockets
+from streamwatch.sources.address import AddressPolicy, Target
 from streamwatch.sources.decoder import make_decoder
 from streamwatch.sources.pyav_reader import PyavReader
 from streamwatch.testcard.flv import FlvSplitter
@@ -317,15 +319,139 @@ async def test_rubbish_instead_of_a_protocol_is_an_error_of_ours():
             assert isinstance(await outcome(reader(url)), StreamError), url
 
 
-async def test_an_open_that_never_ends_is_left_behind_and_counted(no_thread_left_behind):
-    async with serving(drip(b"", b"\x03")) as port:
-        failure = await outcome(reader(f"rtmp://127.0.0.1:{port}/a/b", open_limit_s=2))
-    assert isinstance(failure, NotPublished)
-    assert PyavReader.abandoned == 1
-    PyavReader.abandoned = 0
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def reading_threads() -> int:
+    return sum(thread.name == "read lobby" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "rtsp"])
+async def test_a_server_that_drips_costs_neither_a_thread_nor_a_socket(scheme):
+    """FFmpeg's read time-out is for one read: each drop begins it anew."""
+    head, drop = (b"\x03", b"\x00") if scheme == "rtmp" else (b"RTSP/1.0 200 OK\r\n", b"X: y\r\n")
+    async with serving(drip(head, drop)) as port:
+        before = descriptors()
+        for _ in range(3):
+            failure = await outcome(reader(f"{scheme}://127.0.0.1:{port}/a/b", open_limit_s=2))
+            assert isinstance(failure, NotPublished if scheme == "rtmp" else Stalled)
+            assert reading_threads() == 0
+        for _ in range(100):
+            if descriptors() <= before:
+                break
+            await asyncio.sleep(0.01)  # the server's side of the last one
+        else:
+            pytest.fail("descriptors left open")
+
+
+async def test_an_rtsp_server_that_is_fluent_with_us_and_drips_for_ffmpeg_ends_with_the_opening():
+    came = itertools.count()
+
+    async def talk(writer: asyncio.StreamWriter) -> None:
+        if next(came):
+            await drip(b"RTSP/1.0 200 OK\r\n", b"X: y\r\n")(writer)
+        writer.write(b"RTSP/1.0 200 OK\r\n\r\n" * 2)
+        await writer.drain()
+        await say_nothing(writer)
+
+    async with serving(talk) as port:
+        failure = await outcome(reader(f"rtsp://127.0.0.1:{port}/a", open_limit_s=2))
+        assert isinstance(failure, Stalled)
+        assert reading_threads() == 0
+    assert next(came) == 2
+
+
+@pytest.mark.parametrize("talk", [say_nothing, drip(b"\x03", b"\x00")])
+async def test_cancelling_ends_an_opening_at_once(talk):
+    async with serving(talk) as port:
+        patient = PyavReader(
+            media.spec(f"rtmp://127.0.0.1:{port}/a/b"),
+            policy=AddressPolicy(media.spec(f"rtmp://127.0.0.1:{port}/a/b").url),
+            clock=SystemClock(),
+            rw_timeout_s=30,
+        )
+        task = asyncio.create_task(patient.run(CollectingSink()), name="reader under test")
+        while not marked(patient):  # noqa: ASYNC110 - FFmpeg tells nobody that it connected
+            await asyncio.sleep(0.01)
+        began = asyncio.get_running_loop().time()
+        task.cancel()
+        await asyncio.wait({task}, timeout=10)
+        assert task.cancelled()
+        assert asyncio.get_running_loop().time() - began < 1
+
+
+def marked(made: PyavReader) -> bool:
+    """FFmpeg opened its connection with the reader's mark."""
+    return any(c.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * made._mark for c in sockets._connections())
+
+
+def test_only_the_connection_of_this_reader_is_shut():
+    mark, other = sockets.new_mark(), sockets.new_mark()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        with socket.create_connection(address) as ours, socket.create_connection(address) as theirs:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, mark)
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, other)
+            ours.settimeout(0)
+            assert not sockets.shut(mark, Target("127.0.0.1", address[1] + 1, ("127.0.0.1",)))
+            assert not sockets.shut(mark, Target("127.0.0.1", address[1], ("127.0.0.2",)))
+            assert not sockets.shut(sockets.new_mark(), Target("127.0.0.1", address[1], ("127.0.0.1",)))
+            with pytest.raises(BlockingIOError):
+                ours.recv(1)
+            assert sockets.shut(mark, Target("127.0.0.1", address[1], ("127.0.0.1",)))
+            assert ours.recv(1) == b""
+            assert theirs.send(b"still there") == 11
+
+
+async def test_threads_left_behind_are_counted_while_they_last_and_too_many_forbid_more(
+    monkeypatch, no_thread_left_behind
+):
+    release = threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        release.wait(10)
+        raise Refused("let go")
+
+    monkeypatch.setattr(pyav_reader, "MAX_ABANDONED", 1)
+    monkeypatch.setattr(PyavReader, "_open", hang)
+    async with serving(say_nothing) as port:
+        url = f"rtmp://127.0.0.1:{port}/a/b"
+        spec = media.spec(url)
+
+        def made() -> PyavReader:
+            policy = AddressPolicy(spec.url)
+            return PyavReader(spec, policy=policy, clock=SystemClock(), rw_timeout_s=0.1, open_limit_s=0.3)
+
+        assert isinstance(await outcome(made()), NotPublished)
+        assert PyavReader.abandoned == 1
+        refused = await outcome(made())
+        assert isinstance(refused, Stalled)
+        assert "hang" in str(refused)
+        release.set()
+        while PyavReader.abandoned:  # noqa: ASYNC110 - a thread that nobody waits for tells nobody
+            await asyncio.sleep(0.01)
 
 
 # --- rtsp ------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_rtsp_server_that_leads_elsewhere_is_refused_by_name_and_not_followed():
+    async with RtspOrigin([]) as other:
+        led = f"302 Moved\r\nLocation: rtsp://user:word@127.0.0.1:{other.port}/internal/key"
+        async with RtspOrigin([], describe=led) as origin:
+            failure = await outcome(reader(origin.url("cam").replace("//", "//me:secret@")))
+            assert origin.asked == ["OPTIONS", "DESCRIBE"]
+        assert other.asked == []
+    assert isinstance(failure, PolicyRefused)
+    assert f"127.0.0.1:{other.port}" in str(failure)
+    for secret in ("word", "key", "secret"):
+        assert secret not in str(failure)
+
+
+async def test_an_rtsp_redirect_to_nowhere_is_refused_too():
+    async with RtspOrigin([], describe="301 Moved") as origin:
+        assert isinstance(await outcome(reader(origin.url("cam"))), PolicyRefused)
 
 
 async def test_rtsp_is_read_over_tcp_without_its_sound():
