@@ -22,6 +22,7 @@ from streamwatch.domain.errors import (
     StreamwatchError,
 )
 from streamwatch.fleet.base import FleetLimits, Report
+from streamwatch.fleet.guard import TICK_S, Guard
 from streamwatch.fleet.process import WatcherProcess
 from streamwatch.link.messages import (
     MAX_FRAME,
@@ -37,7 +38,6 @@ from streamwatch.link.messages import (
 
 log = structlog.get_logger(__name__)
 
-_TICK_S = 0.5
 _EXIT_S = 2.0
 """Between the end of the link and the end of the process."""
 
@@ -288,33 +288,20 @@ class Slot:
     # --- guarding ---
 
     async def _guard(self, process: WatcherProcess) -> str:
-        """Notice a watcher that runs and does not work.
-
-        Silence is counted in small steps of our own waking time: if this process was stopped, or busy in a handler,
-        the watcher has not been silent for it.
-        """
-        silent = waiting = 0.0
-        last = self._clock.monotonic()
+        guard = Guard(self._limits, self._clock.monotonic())
         while True:
-            await self._clock.sleep(_TICK_S)
-            now = self._clock.monotonic()
-            step, last = min(now - last, 2 * _TICK_S), now
-            if self._handling:
-                silent = 0.0
-                continue
-            waiting = 0.0 if self._told is None else waiting + step
-            silent = 0.0 if self._heard or waiting else silent + step
-            self._heard = False
-            if waiting > self._limits.ready_s:
-                return "hung" if self.ready else "start"
-            if silent > self._limits.beat_s:
-                return "silent"
-            if (self._beat.busy_s if self._beat else 0.0) > self._limits.busy_s:
-                return "hung"
-            if (self._beat.rss_bytes if self._beat else 0) > self._limits.memory_bytes:
-                return "memory"
-            if process.link.statistics().stalled_s > self._limits.busy_s:
-                return "hung"
+            await self._clock.sleep(TICK_S)
+            reason = guard.judge(
+                self._clock.monotonic(),
+                handling=self._handling,
+                told=self._told is not None,
+                heard=self._heard,
+                beat=self._beat,
+                stalled_s=process.link.statistics().stalled_s,
+            )
+            self._heard = self._heard and self._handling
+            if reason is not None:
+                return "hung" if reason == "start" and self.ready else reason
 
 
 def _start_error(failed: Failed) -> StreamwatchError:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.decisions import Standing
-from streamwatch.domain.errors import ModelError, Problem, StreamwatchError
+from streamwatch.domain.errors import ModelError, Problem, leaf
 from streamwatch.domain.streams import StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl, printable
 from streamwatch.fleet.assignments import Assignment, standing_states, wire_name
@@ -24,10 +23,11 @@ from streamwatch.fleet.base import (
     SlotStatistics,
     StandingOf,
 )
+from streamwatch.fleet.custody import Custody
 from streamwatch.fleet.isolation import Isolation
 from streamwatch.fleet.plausible import check, detectors_of
 from streamwatch.fleet.process import WatcherProcess
-from streamwatch.fleet.quarantine import Quarantine, is_grave
+from streamwatch.fleet.quarantine import Quarantine
 from streamwatch.fleet.slot import Slot
 from streamwatch.fleet.spare import Spare
 from streamwatch.link.messages import (
@@ -77,8 +77,7 @@ class Fleet:
         self._command = command
         self._clock = clock
         self._spare = Spare(command=command, clock=clock) if spare else None
-        self._quarantine = quarantine or Quarantine()
-        self._isolations = tuple(isolation() for _ in range(slots))
+        self._custody = Custody(slots, quarantine=quarantine or Quarantine(), isolation=isolation)
         self._on_quarantine = on_quarantine
         self._given: tuple[dict[int, StreamId], ...] = tuple({} for _ in range(slots))
         self._configure = configure
@@ -114,9 +113,8 @@ class Fleet:
                 if self._spare is not None:
                     group.create_task(self._spare.run(), name="fleet-spare")
         except BaseExceptionGroup as errors:
-            ours = errors.subgroup(StreamwatchError)
-            if ours is not None:
-                raise _first_leaf(ours) from errors
+            if (ours := leaf(errors)) is not None:
+                raise ours from errors
             raise
 
     async def wait_ready(self) -> None:
@@ -165,9 +163,7 @@ class Fleet:
         self._epoch = epoch
         self._assignments[spec.id] = Assignment(spec=spec, slot=index, epoch=epoch, wire=wire)
         self._by_wire[wire] = spec.id
-        until = self._quarantine.until(spec.id)
-        if until is None and spec.id in self._isolations[index].held:
-            until = self._clock.monotonic() + self._isolations[index].trial_s
+        until = self._custody.until(spec.id, index, self._clock.monotonic())
         if until is not None:
             self._say_quarantined(spec.id, until)
         elif self._slots[index].ready:
@@ -183,10 +179,7 @@ class Fleet:
             self._assigner.release(stream)
             self._slots[assignment.slot].post(Release(stream=assignment.wire))
             self._given[assignment.slot].pop(assignment.epoch, None)
-            isolation = self._isolations[assignment.slot]
-            held = isolation.held
-            isolation.forget(stream)
-            self._let_go(assignment.slot, held)
+            self._let_go(self._custody.forget(stream, assignment.slot))
 
     def restand(self, stream: StreamId, standing: Sequence[Standing]) -> None:
         """Tell the watcher of a stream where its rules stand now."""
@@ -241,7 +234,7 @@ class Fleet:
         await self._handler.on_ready(slot, ready)
         for stream in self._assigner.held_by(slot):
             self.watch(self._assignments[stream].spec)
-        self._isolations[slot].ready(self._clock.monotonic())
+        self._custody.ready(slot, self._clock.monotonic())
         if all(one.ready for one in self._slots):
             self._first_ready.set()
             if self._spare is not None:
@@ -266,28 +259,21 @@ class Fleet:
         epochs = dict(self._given[slot])
         self._given[slot].clear()
         given = [stream for stream in dict.fromkeys(epochs.values()) if stream in self._assignments]
-        isolation, now = self._isolations[slot], self._clock.monotonic()
-        blamed: dict[StreamId, float] = {}
-        if not isolation.searching:  # else the black box has been of no use
-            suspects = {epochs[epoch] for epoch in unfinished if epoch in epochs}.intersection(given)
-            blamed = self._quarantine.blame(suspects, grave=is_grave(reason), now=now)
-        held = isolation.held
-        verdict = isolation.lost(given, reason=reason, lived_s=lived_s, explained=bool(blamed))
-        if verdict.culprit is not None:
-            blamed |= self._quarantine.blame([verdict.culprit], grave=True, now=now)
-        for stream, until in blamed.items():
+        looked_at = {epochs[epoch] for epoch in unfinished if epoch in epochs}.intersection(given)
+        now = self._clock.monotonic()
+        loss = self._custody.lost(slot, given, looked_at, reason=reason, lived_s=lived_s, now=now)
+        for stream, until in loss.quarantined.items():
             log.warning("stream quarantined", stream=printable(stream), reason=reason)
             self._say_quarantined(stream, until)
-        if isolation.held - held:
-            log.warning("streams held back to find what breaks watchers", slot=slot, streams=len(isolation.held))
-        self._let_go(slot, held)
-        return verdict.searching
+        if loss.held:
+            log.warning("streams held back to find what breaks watchers", slot=slot, streams=loss.held)
+        self._let_go(loss.free)
+        return loss.searching
 
-    def _let_go(self, slot: int, held: AbstractSet[StreamId]) -> None:
-        """Have those of `held` watched that are no longer held back."""
-        for stream in held - self._isolations[slot].held:
-            assignment = self._assignments.get(stream)
-            if assignment is not None and self._quarantine.until(stream) is None:
+    def _let_go(self, streams: Iterable[StreamId]) -> None:
+        """Have those watched that are no longer held back."""
+        for stream in streams:
+            if (assignment := self._assignments.get(stream)) is not None:
                 self._say_quarantined(stream, None)
                 self.watch(assignment.spec)
 
@@ -300,20 +286,9 @@ class Fleet:
         while True:
             await self._clock.sleep(_FREE_S)
             now = self._clock.monotonic()
-            for slot, isolation in enumerate(self._isolations):
-                held = isolation.held
-                if isolation.passed(now):
-                    self._let_go(slot, held)
-            for stream in self._quarantine.freed(now):
+            self._let_go(self._custody.passed(now))
+            for stream in self._custody.freed(now):
                 if (assignment := self._assignments.get(stream)) is not None:
                     log.info("stream tried again", stream=printable(stream))
-                    self._isolations[assignment.slot].probation(stream, now)
-                    self._say_quarantined(stream, None)
-                    self.watch(assignment.spec)
-
-
-def _first_leaf(errors: BaseExceptionGroup[StreamwatchError]) -> BaseException:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+                    self._custody.probation(stream, assignment.slot, now)
+                    self._let_go([stream])
