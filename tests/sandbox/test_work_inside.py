@@ -76,6 +76,20 @@ def test_decoding_inference_and_a_connection_work_inside(tmp_path: Path):
     assert received == [b"hello"]
 
 
+def test_a_connection_of_ffmpegs_can_be_found_and_ended_inside():
+    code = """
+    import socket
+    from streamwatch.sources import sockets
+    from streamwatch.sources.address import Target
+    with socket.create_connection(("127.0.0.1", PORT)) as made:
+        mark = sockets.new_mark()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, mark)
+        print(sockets.shut(mark, Target("localhost", PORT, ("127.0.0.1",))), made.recv(1))
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert output(code.replace("PORT", str(server.getsockname()[1]))) == "True b''"
+
+
 def test_onnxruntime_leaves_no_file_at_home_and_connects_nowhere(tmp_path: Path):
     """Watched from outside by strace, on a machine that is not CI: there its telemetry would be silent anyway.
 

@@ -265,6 +265,24 @@ async def test_a_publisher_that_falls_silent_has_stalled():
         assert len(sink.packets) == 25
 
 
+async def test_cancelling_a_stream_that_fell_silent_waits_for_no_time_out():
+    async with RtmpServer() as server:
+        feed = server.publish("live/a")
+        sink = CollectingSink()
+        spec = media.spec(server.url("live/a"))
+        made = PyavReader(spec, policy=AddressPolicy(spec.url), clock=SystemClock(), rw_timeout_s=30)
+        task = asyncio.create_task(made.run(sink), name="reader under test")
+        await _players(server)
+        for tag in FlvSplitter().feed(media.encode("flv", frames=25)):
+            feed.send(tag)
+        await sink.reached(25)
+        began = asyncio.get_running_loop().time()
+        task.cancel()
+        await asyncio.wait({task}, timeout=10)
+        assert task.cancelled()
+        assert asyncio.get_running_loop().time() - began < 1
+
+
 async def test_sound_before_the_first_picture_does_not_hide_the_video():
     tags = FlvSplitter().feed(media.encode("flv", frames=75, audio=True))
     sounds = [tag for tag in tags if tag.kind == 8]
