@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 
@@ -21,8 +20,9 @@ from streamwatch.domain.errors import (
     SandboxError,
     StreamwatchError,
 )
-from streamwatch.fleet.base import FleetLimits, Report
+from streamwatch.fleet.base import FleetLimits
 from streamwatch.fleet.guard import TICK_S, Guard
+from streamwatch.fleet.owner import SlotOwner
 from streamwatch.fleet.process import WatcherProcess
 from streamwatch.link.messages import (
     MAX_FRAME,
@@ -40,33 +40,6 @@ log = structlog.get_logger(__name__)
 
 _EXIT_S = 2.0
 """Between the end of the link and the end of the process."""
-
-
-class SlotOwner(Protocol):
-    """What a slot needs from the fleet."""
-
-    def configuration(self) -> Configure:
-        """What a watcher that starts now is told first."""
-        ...
-
-    async def new_watcher(self, name: str) -> WatcherProcess:
-        """A watcher that nobody has configured. Raises OutsideError."""
-        ...
-
-    async def slot_ready(self, slot: int, ready: Ready) -> None:
-        """A new watcher can be given its streams."""
-        ...
-
-    async def slot_said(self, slot: int, message: Report) -> None:
-        """A report."""
-        ...
-
-    async def slot_lost(self, slot: int, reason: str, unfinished: tuple[int, ...], lived_s: float) -> bool:
-        """The watcher is gone; `unfinished` are the epochs of the looks in progress, `lived_s` how long it was ready.
-
-        Whether its next life will be different from this one: then there is no reason to wait for long.
-        """
-        ...
 
 
 class Slot:
