@@ -24,7 +24,7 @@ from streamwatch.coverage.books import Books
 from streamwatch.daemon import web
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.herald import Herald
-from streamwatch.daemon.orders import Orders
+from streamwatch.daemon.orders import Orders, lanes
 from streamwatch.daemon.reception import Reception
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.service import DaemonService, Parts
@@ -140,7 +140,7 @@ def compose(
         boot_id=boot_id,
         version=__version__,
     )
-    bus = MqttBus(ready.broker, herald=herald, subscriptions=topics.subscriptions, clock=clock)
+    bus = MqttBus(ready.broker, herald=herald, subscriptions=topics.subscriptions, clock=clock, lane=lanes(topics))
     reception = Reception(
         setup=setup,
         spec_of=lambda stream: roster.get(stream),  # noqa: PLW0108  # `roster` comes later

@@ -103,6 +103,11 @@ class Workbench:
         """How busy the decode workers are."""
         return self._workers.statistics() if self._workers else WorkerStatistics(0, 0.0, 0)
 
+    @property
+    def stuck_readers(self) -> int:
+        """Readers' threads that were let go and do not end."""
+        return PyavReader.abandoned
+
     def close(self) -> None:
         """Stop the workers, then give back the detectors they use."""
         if self._workers is not None:

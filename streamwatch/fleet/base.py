@@ -81,6 +81,8 @@ class FleetLimits:
     """Without a beat, which comes every second, a watcher is `silent`."""
     busy_s: float = 10.0
     """One look that takes longer is `hung`: a key picture decodes in milliseconds."""
+    stuck_readers: int = 8
+    """Connections that a watcher cannot let go of; with so many it is `hung`, since new streams find no place."""
     memory_bytes: int = 2**30
     """Resident memory of a watcher; one that holds more is `memory`: a decoder leaks, or a bomb went off."""
     healthy_s: float = 60.0

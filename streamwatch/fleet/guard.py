@@ -42,4 +42,6 @@ class Guard:
             return "silent"
         if stalled_s > limits.busy_s or (beat is not None and beat.busy_s > limits.busy_s):
             return "hung"
+        if beat is not None and beat.stuck_readers >= limits.stuck_readers:
+            return "hung"
         return "memory" if beat is not None and beat.rss_bytes > limits.memory_bytes else None

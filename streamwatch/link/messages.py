@@ -211,6 +211,8 @@ class Beat(Message):
     rss_bytes: Count
     decode_s: Seconds
     """Processor seconds spent decoding."""
+    stuck_readers: Count = 0
+    """Threads of readers that were let go and do not end: each holds a connection."""
     looks_dropped: Count
     """Looks that were due and not taken because the workers were busy."""
     packets_dropped: Count

@@ -62,6 +62,11 @@ class Workshop(Builder, Protocol):
         """How busy the decode workers are."""
         ...
 
+    @property
+    def stuck_readers(self) -> int:
+        """Readers' threads that were let go and do not end."""
+        ...
+
     async def inspect(self, orders: Inspect) -> Found:
         """Look at an address and say what is there. Never raises for what the address does."""
         ...
@@ -141,6 +146,7 @@ class WatcherService:
                     busy_s=statistics.busy_s,
                     rss_bytes=self._rss(),
                     decode_s=sum(t.decode_s for t in tallies),
+                    stuck_readers=self._workshop.stuck_readers,
                     looks_dropped=sum(t.looks_missed for t in tallies) + statistics.refused,
                     packets_dropped=sum(t.packets_dropped for t in tallies),
                     received={cast("_Transport", t.transport): t.received for t in tallies},

@@ -67,6 +67,7 @@ class FakeWorkshop:
         self.equipped = 0
         self.refuses = False
         self.closed = False
+        self.stuck_readers = 0
 
     async def configure(self, orders: Configure) -> tuple[LoadedDetector, ...]:
         if self.refuses:
