@@ -134,8 +134,6 @@ class Orders:
         self._metrics.commands.labels(known, result).inc()
         if not reply:
             return
-        if message.retain:
-            return  # answering would repeat at every reconnect; the sender of a retained command gets the count
         await self._reply(message, verb, reply)
 
     def _execute(self, accepted: Accepted) -> Reply:

@@ -124,6 +124,9 @@ async def test_a_retained_command_is_never_executed() -> None:
         await stage.pass_time(1)
         assert stage.fleet.demands == []
         assert b'streamwatch_commands_total{result="retained",verb="refused"}' in stage.metrics.render()
+        (reply,) = stage.said("replies/look")
+        assert reply["result"] == "refused"
+        assert "retained" in reply["why"]
 
 
 def flood(stage: Stage, topic: str, count: int, **body: Any) -> None:
