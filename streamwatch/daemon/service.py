@@ -43,6 +43,9 @@ WATCHER_AWAY_S = 5.0
 BROKER_AWAY_S = 3.0
 """A broker that is away for less is not worth a word: reconnecting takes that long."""
 
+STOP_S = 10.0
+"""For each of the two steps of a stop: watchers end within 3 s, or are made to."""
+
 FLUSH_S = 3.0
 """An orderly stop waits so long for the broker to take what is pending; the rest waits in the ledger."""
 
@@ -144,9 +147,9 @@ class DaemonService:
             log.info("stopping")
             for task in (orders, greeting, pulse, duties, fleet):
                 task.cancel()
-            await asyncio.wait((orders, greeting, pulse, duties, fleet))
+            await asyncio.wait((orders, greeting, pulse, duties, fleet), timeout=STOP_S)
             delivery.cancel()
-            await asyncio.wait((delivery,))
+            await asyncio.wait((delivery,), timeout=STOP_S)
             await p.delivery.flush(FLUSH_S)
             bus.cancel()  # says `offline` on its way out
         log.info("stopped")
