@@ -43,9 +43,9 @@ from streamwatch.sandbox.report import LayerState
 from streamwatch.sources.address import AddressPolicy
 from streamwatch.sources.base import Decoder
 from streamwatch.sources.decoder import make_decoder
+from streamwatch.sources.fallback.reader import PyavReader
 from streamwatch.sources.gop import GopBuffer
 from streamwatch.sources.probe import probe
-from streamwatch.sources.pyav_reader import PyavReader
 from streamwatch.telemetry import logs
 from streamwatch.watcher.service import WatcherService, rss_bytes
 

@@ -74,6 +74,8 @@ class MediaInfo:
     """Media arrives in bursts of so many seconds (an HLS target duration); a stall is judged on top of it."""
     renditions: tuple[tuple[int, int], ...] = ()
     """Sizes on offer, for `probe`."""
+    on_demand: bool = False
+    """Keys come when the sink asks for them, so their interval says nothing about the stream."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from streamwatch.runtime.timeline import Timeline
 from streamwatch.runtime.turns import Station, Turns
 from streamwatch.runtime.workers import DecoderCache, Workers
 from streamwatch.sampling.base import Sampler
-from streamwatch.sources.base import PacketBuffer
+from streamwatch.sources.base import Appetite, PacketBuffer
 
 log = structlog.get_logger(__name__)
 
@@ -104,10 +104,12 @@ class StreamPipeline:
             self._life.opened(info.burst_s)
         self._soon(self.report_level)
 
-    def wants(self, *, key: bool) -> bool:
-        """Every payload is wanted while the look-back buffer is on or contiguous decoding runs; keys always."""
+    def appetite(self) -> Appetite:
+        """See `PacketSink.appetite`."""
         with self._lock:
-            return key or self._stretch is not None or self.spec.sampling.lookback_s > 0
+            due = self._sampler.due
+            between = self._stretch is not None or self._sight.keys_useless or self._sampler.between_keys()
+            return Appetite(between or self.spec.sampling.lookback_s > 0, due.key_at, due.look_at)
 
     def skipped(self, size: int) -> None:
         """A packet passed by unread."""

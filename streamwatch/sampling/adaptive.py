@@ -8,10 +8,12 @@ chooses the key pictures.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 
 from streamwatch.domain.streams import SamplingSpec
+from streamwatch.sampling.base import Due
 
 HALF_LIFE_S = 10.0
 """Suspicion halves in this time once nothing renews it: an act may come back; a false hit must not stay dear."""
@@ -27,6 +29,9 @@ _MARGIN_LIMIT_S = 0.5
 
 _BETWEEN_KEYS = 1.1
 """Keys alone suffice while their interval is at most this multiple of the gap: 2.03 s keys do keep a 2 s gap."""
+
+
+_AT_ONCE = Due(-math.inf, -math.inf)
 
 
 class AdaptiveSampler:
@@ -58,6 +63,14 @@ class AdaptiveSampler:
         known = max(self._intervals, default=UNKNOWN_KEY_INTERVAL_S)
         since = self._now - self._last_key if self._last_key is not None else 0.0
         return min(max(known, since), _LONGEST_KEY_INTERVAL_S)
+
+    @property
+    def due(self) -> Due:
+        """See `Sampler.due`."""
+        if self._last_sample is None:
+            return _AT_ONCE
+        look_at = self._due()
+        return Due(look_at - self.key_interval_s, look_at)
 
     def packet(self, *, arrival: float, key: bool, size: int) -> bool:
         """Note a packet and answer whether to look at it; see `Sampler.packet`. `size` is in bytes."""

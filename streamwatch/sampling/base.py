@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Due(NamedTuple):
+    """When the next look falls due, in monotonic arrival seconds; minus infinity: at the next key."""
+
+    key_at: float
+    """A key that arrives then or later is looked at, since the one after it would come too late."""
+    look_at: float
+    """The end of the gap aimed at, less the margin."""
 
 
 class Sampler(Protocol):
     """Decides for one stream which packets are looked at. Times are monotonic arrival seconds; one caller at a time."""
 
-    # Six members, one over the house's five: a session's start belongs here, or every caller would rebuild samplers.
+    # More members than the house's five: a session's start belongs here, or every caller would rebuild samplers.
     @property
     def gap_s(self) -> float:
         """The gap aimed at now, between the stream's `min_gap` and `max_gap`."""
+        ...
+
+    @property
+    def due(self) -> Due:
+        """When the next look falls due, as far as is known now; a packet may still change it."""
         ...
 
     def packet(self, *, arrival: float, key: bool, size: int) -> bool:

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from streamwatch.domain.media import CodecConfig, MediaInfo, MediaTime, Packet
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+class Appetite(NamedTuple):
+    """What a sink wants next, so that a reader neither copies, wakes nor fetches for nothing. Times: monotonic seconds.
+
+    Key packets are always taken: their arrivals tell how the stream is built.
+    """
+
+    everything: bool
+    """Payload between keys is wanted too: the look-back keeps it, or contiguous decoding runs."""
+    key_at: float
+    """From then on the next key will be looked at; until then bytes may wait in the kernel, for a while."""
+    look_at: float
+    """By then a picture should have come to keep the gap: a reader that fetches on demand begins a little earlier."""
+
+
+EVERYTHING = Appetite(everything=True, key_at=float("-inf"), look_at=float("-inf"))
+"""For sinks that measure or collect."""
 
 
 class PacketSink(Protocol):
@@ -22,8 +40,8 @@ class PacketSink(Protocol):
         """The stream answered and its format is known; called again when the format changes."""
         ...
 
-    def wants(self, *, key: bool) -> bool:
-        """Whether the next packet's payload will be looked at. A reader that can skip payload cheaply asks first."""
+    def appetite(self) -> Appetite:
+        """What is wanted now. Asked once for each batch of bytes or each fetch, not for each packet."""
         ...
 
     def put(self, packet: Packet) -> None:
@@ -31,7 +49,7 @@ class PacketSink(Protocol):
         ...
 
     def skipped(self, size: int) -> None:
-        """A packet of so many bytes passed by unread: the stream is alive."""
+        """So many bytes of media passed by unread: the stream is alive. Once for each batch."""
         ...
 
 

@@ -13,7 +13,7 @@ from streamwatch.domain.media import CodecConfig, MediaInfo, Packet
 from streamwatch.domain.streams import Reason
 from streamwatch.domain.urls import printable
 from streamwatch.link.messages import Found
-from streamwatch.sources.base import DecoderFactory, Reader
+from streamwatch.sources.base import EVERYTHING, Appetite, DecoderFactory, Reader
 
 _REMEMBERED_KEYS = 64
 _TIMED_KEYS = 5
@@ -69,9 +69,9 @@ class ProbeStats:
         self._info = info
         self._config = info.config
 
-    def wants(self, *, key: bool) -> bool:  # noqa: ARG002 - sizes and times of every packet count
+    def appetite(self) -> Appetite:
         """Every packet: its size and time are wanted."""
-        return True
+        return EVERYTHING
 
     def put(self, packet: Packet) -> None:
         """Count one packet."""

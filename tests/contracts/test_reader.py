@@ -16,7 +16,7 @@ from streamwatch.domain.errors import Dropped, StreamError
 from streamwatch.domain.media import MediaInfo
 from streamwatch.sources.address import AddressPolicy
 from streamwatch.sources.base import Reader
-from streamwatch.sources.pyav_reader import PyavReader
+from streamwatch.sources.fallback.reader import PyavReader
 from streamwatch.testcard.flv import FlvSplitter
 from streamwatch.testcard.rtmp_server import RtmpServer
 from tests.fakes.reader import FakeReader, Hold

@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 from streamwatch.domain.media import MediaInfo, Packet
+from streamwatch.sources.base import EVERYTHING, Appetite
 
 
 class CollectingSink:
@@ -24,8 +25,8 @@ class CollectingSink:
             self.infos.append(info)
             self._changed.notify_all()
 
-    def wants(self, *, key: bool) -> bool:
-        return self._wants or key
+    def appetite(self) -> Appetite:
+        return EVERYTHING if self._wants else EVERYTHING._replace(everything=False)
 
     def put(self, packet: Packet) -> None:
         with self._changed:

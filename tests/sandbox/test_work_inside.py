@@ -79,7 +79,7 @@ def test_decoding_inference_and_a_connection_work_inside(tmp_path: Path):
 def test_a_connection_of_ffmpegs_can_be_found_and_ended_inside():
     code = """
     import socket
-    from streamwatch.sources import sockets
+    from streamwatch.sources.fallback import sockets
     from streamwatch.sources.address import Target
     with socket.create_connection(("127.0.0.1", PORT)) as made:
         mark = sockets.new_mark()

@@ -12,8 +12,8 @@ from streamwatch.domain.media import MediaInfo
 from streamwatch.domain.streams import Reason
 from streamwatch.sources.address import AddressPolicy
 from streamwatch.sources.decoder import make_decoder
+from streamwatch.sources.fallback.reader import PyavReader
 from streamwatch.sources.probe import ProbeStats, probe
-from streamwatch.sources.pyav_reader import PyavReader
 from tests.fakes.clock import FakeClock
 from tests.fakes.reader import FakeReader
 from tests.sources import media

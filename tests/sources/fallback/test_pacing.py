@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from streamwatch.sources.pacing import Pace
+from streamwatch.sources.fallback.pacing import Pace
 from tests.fakes.clock import FakeClock
 
 

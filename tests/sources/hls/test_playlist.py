@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamwatch.sources.hls_playlist import MAX_BYTES, MAX_LINES, MAX_TARGET_S, NotAPlaylist, Rendition, lowest, parse
+from streamwatch.sources.hls.playlist import MAX_BYTES, MAX_LINES, MAX_TARGET_S, NotAPlaylist, Rendition, lowest, parse
 
 BASE = "https://live.example.com/a/main.m3u8?token=1"
 

@@ -23,16 +23,16 @@ from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import CodecUnsupported, NotPublished, Stalled, StreamError
 from streamwatch.domain.media import MediaInfo
 from streamwatch.domain.streams import StreamSpec
-from streamwatch.sources import inputs
 from streamwatch.sources.address import AddressPolicy, Target
 from streamwatch.sources.base import PacketSink
-from streamwatch.sources.fetch import Cancelled, Fetcher, connect
-from streamwatch.sources.hls import HlsFollower, HlsPart
-from streamwatch.sources.pacing import Pace
-from streamwatch.sources.packets import PacketConverter, video_stream
-from streamwatch.sources.rtsp_check import refuse_redirect
-from streamwatch.sources.sockets import new_mark, shut
-from streamwatch.sources.translate import FROM_AV, Progress, ended, translate
+from streamwatch.sources.fallback import inputs
+from streamwatch.sources.fallback.fetch import Cancelled, Fetcher, connect
+from streamwatch.sources.fallback.hls import HlsFollower, HlsPart
+from streamwatch.sources.fallback.pacing import Pace
+from streamwatch.sources.fallback.packets import PacketConverter, video_stream
+from streamwatch.sources.fallback.rtsp_check import refuse_redirect
+from streamwatch.sources.fallback.sockets import new_mark, shut
+from streamwatch.sources.fallback.translate import FROM_AV, Progress, ended, translate
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -286,7 +286,9 @@ class PyavReader:
             begun = begun or packet.is_keyframe
             arrival = self._arrival(converter, packet, pace)
             # A change of format rides on a packet, and must not be missed because nobody wants its payload.
-            wanted = begun and (sink.wants(key=packet.is_keyframe) or packet.has_sidedata("new_extradata"))
+            wanted = begun and (
+                packet.is_keyframe or packet.has_sidedata("new_extradata") or sink.appetite().everything
+            )
             if not wanted:
                 sink.skipped(packet.size)
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from streamwatch.domain.clock import Clock
-from streamwatch.sources.fetch import Cancelled
+from streamwatch.sources.fallback.fetch import Cancelled
 
 _SLICE_S = 0.5
 _JUMP_S = 10.0

@@ -9,7 +9,7 @@ from typing import IO
 
 from streamwatch.domain.errors import PolicyRefused, Unreachable
 from streamwatch.domain.urls import SafeUrl
-from streamwatch.sources.rtsp_check import USER_AGENT
+from streamwatch.sources.fallback.rtsp_check import USER_AGENT
 
 FILE_FORMATS = "mov,flv,mpegts,matroska,avi,mpeg,ivf,ogg,h264,hevc,obu,mxf,asf,m4v"
 """Formats that hold the media themselves: nothing here opens a second address (no hls, concat, sdp, image2)."""

@@ -16,7 +16,7 @@ from itertools import islice
 
 from streamwatch.domain.errors import PolicyRefused, Stalled
 from streamwatch.domain.urls import SafeUrl
-from streamwatch.sources.fetch import Cancelled, TimedSocket
+from streamwatch.sources.fallback.fetch import Cancelled, TimedSocket
 
 USER_AGENT = "streamwatch"
 _MAX_LINE, _MAX_LINES = 8192, 100

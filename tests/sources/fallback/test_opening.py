@@ -12,11 +12,11 @@ from pathlib import Path
 import av
 import pytest
 
-from streamwatch.sources import inputs
-from streamwatch.sources.packets import config_of, video_stream
+from streamwatch.sources.fallback import inputs
+from streamwatch.sources.fallback.packets import config_of, video_stream
 from tests.sources import media
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 FORMS = {
     "h264 flv with sound": ("flv", {"audio": True}),
     "h264 ts with sound": ("mpegts", {"audio": True}),
@@ -65,7 +65,7 @@ import av
 from streamwatch.domain.clock import SystemClock
 from streamwatch.domain.errors import StreamError
 from streamwatch.sources.address import AddressPolicy
-from streamwatch.sources.pyav_reader import PyavReader
+from streamwatch.sources.fallback.reader import PyavReader
 from tests.fakes.sink import CollectingSink
 from tests.sources import media
 

@@ -27,10 +27,11 @@ from streamwatch.domain.errors import (
     StreamError,
     Unreachable,
 )
-from streamwatch.sources import pyav_reader, sockets
 from streamwatch.sources.address import AddressPolicy, Target
 from streamwatch.sources.decoder import make_decoder
-from streamwatch.sources.pyav_reader import PyavReader
+from streamwatch.sources.fallback import reader as pyav_reader
+from streamwatch.sources.fallback import sockets
+from streamwatch.sources.fallback.reader import PyavReader
 from streamwatch.testcard.flv import FlvSplitter
 from streamwatch.testcard.rtmp_server import RtmpServer
 from tests.fakes.sink import CollectingSink

@@ -1,0 +1,1 @@
+"""The benchmark: real publishers, ingest server and broker around the real daemon, measured from outside."""
