@@ -6,28 +6,65 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
+from functools import cached_property
+from typing import NamedTuple
 
 from streamwatch.domain.streams import StreamId
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class MediaTime:
-    """A presentation time with its unit inside; exact."""
+class MediaTime(NamedTuple):
+    """A presentation time with its unit inside; exact. Equal times are equal whatever their units.
 
-    seconds_exact: Fraction
+    A named tuple because every packet makes two, by the ten thousand a second.
+    """
+
+    ticks: int
+    time_base: Fraction
+    """Seconds a tick."""
 
     @classmethod
     def of(cls, ticks: int, time_base: Fraction) -> MediaTime:
         """Time of `ticks` units of `time_base` seconds."""
-        return cls(ticks * time_base)
+        return cls(ticks, time_base)
+
+    @property
+    def seconds_exact(self) -> Fraction:
+        """In seconds, exactly."""
+        return self.ticks * self.time_base
 
     @property
     def seconds(self) -> float:
         """As a float, for arithmetic that ends in a comparison."""
-        return float(self.seconds_exact)
+        return self.ticks * self.time_base.numerator / self.time_base.denominator
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MediaTime):
+            return NotImplemented
+        return self.seconds_exact == other.seconds_exact
+
+    def __hash__(self) -> int:
+        return hash(self.seconds_exact)
+
+    def __lt__(self, other: tuple[object, ...]) -> bool:
+        return self.seconds_exact < _exact(other)
+
+    def __le__(self, other: tuple[object, ...]) -> bool:
+        return self.seconds_exact <= _exact(other)
+
+    def __gt__(self, other: tuple[object, ...]) -> bool:
+        return self.seconds_exact > _exact(other)
+
+    def __ge__(self, other: tuple[object, ...]) -> bool:
+        return self.seconds_exact >= _exact(other)
 
 
-@dataclass(frozen=True, slots=True)
+def _exact(other: tuple[object, ...]) -> Fraction:
+    if not isinstance(other, MediaTime):
+        raise TypeError("a media time compares with media times only")
+    return other.seconds_exact
+
+
+@dataclass(frozen=True)
 class CodecConfig:
     """What a decoder needs before the first packet. Two streams with equal configurations can share a decoder."""
 
@@ -37,19 +74,18 @@ class CodecConfig:
     width: int = 0
     height: int = 0
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Identity for decoder caches and for noticing a change inside a session."""
         head = f"{self.codec}:{self.width}x{self.height}:".encode()
         return hashlib.sha256(head + self.extradata).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """One compressed access unit of the video track, as received."""
+class Packet(NamedTuple):
+    """One compressed access unit of the video track, as received. A named tuple for the reason `MediaTime` is one."""
 
     config: CodecConfig
-    data: bytes = field(repr=False)
+    data: bytes
     pts: MediaTime | None
     dts: MediaTime | None
     key: bool
@@ -60,6 +96,14 @@ class Packet:
     def size(self) -> int:
         """Bytes of payload; the price of decoding a key picture follows it."""
         return len(self.data)
+
+    @property
+    def time(self) -> MediaTime | None:
+        """Its place in decoding order on the stream's own scale; the presentation time where no other is known."""
+        return self.pts if self.dts is None else self.dts
+
+    def __repr__(self) -> str:
+        return f"Packet({self.config.codec}, {self.size} bytes, pts={self.pts}, key={self.key})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 
 from streamwatch.domain.media import Packet
 from streamwatch.runtime.workers import DecoderCache
@@ -44,7 +43,7 @@ class Stretch:
     def take(self, now: float) -> tuple[Packet, ...]:
         """Take what waits, for the decoder."""
         packets = tuple(self._unfed)
-        self._recent.extend(replace(packet, data=b"") for packet in packets)  # their times matter, not their bytes
+        self._recent.extend(packet._replace(data=b"") for packet in packets)  # their times matter, not their bytes
         self._unfed.clear()
         self._bytes = 0
         self._fed_at = now

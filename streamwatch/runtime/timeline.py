@@ -18,12 +18,12 @@ class Timeline:
 
     def __init__(self) -> None:
         self.number = 0
-        self.newest = MediaTime(Fraction(0))
+        self.newest = MediaTime(0, Fraction(1))
         self._started = False
 
     def packet(self, packet: Packet) -> bool:
         """Note a packet; True when its time belongs to a new timeline."""
-        time = packet.dts or packet.pts
+        time = packet.time
         if time is None:
             return False
         step = time.seconds - self.newest.seconds

@@ -78,7 +78,7 @@ class ProbeStats:
         self._config = packet.config
         self._packets += 1
         self._bytes += packet.size
-        stamp = packet.dts or packet.pts
+        stamp = packet.time
         at = stamp.seconds if stamp is not None else self._last
         if self._first is None or at < self._last - 1.0:  # a jump back: measure the new timeline alone
             self._first, self._bytes, self._packets = at, packet.size, 1

@@ -64,7 +64,7 @@ class Stage:
         """One packet, `after` seconds after the last; wait until the look it may cause is over."""
         self.clock.advance(after)
         self.media_s += after
-        time = MediaTime(Fraction(self.media_s).limit_denominator(90_000))
+        time = MediaTime.of(round(self.media_s * 90_000), Fraction(1, 90_000))
         packet = Packet(config, data.encode(), time, time, key, self.clock.monotonic())
         await asyncio.to_thread(self.pipeline.put, packet)
         await asyncio.to_thread(self.pipeline._idle.wait, 5)

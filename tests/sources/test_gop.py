@@ -13,7 +13,7 @@ CONFIG = CodecConfig("h264")
 
 
 def packet(at: float, *, key: bool = False, size: int = 10, media: float | None = None) -> Packet:
-    stamp = None if media is None else MediaTime(Fraction(media))
+    stamp = None if media is None else MediaTime.of(round(media * 1000), Fraction(1, 1000))
     return Packet(CONFIG, bytes(size), stamp, stamp, key=key, arrival=at)
 
 
