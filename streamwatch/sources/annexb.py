@@ -25,7 +25,7 @@ def parameter_sets(codec: str, data: bytes) -> bytes:
     if codec not in ("h264", "hevc") or not is_annexb(data):
         return b""
     sets: list[bytes] = []
-    for unit in _units(data[:_SEARCHED]):
+    for unit in units(data[:_SEARCHED]):
         kind = unit[0] & 0x1F if codec == "h264" else unit[0] >> 1 & 0x3F
         if kind in (_H264_SETS if codec == "h264" else _HEVC_SETS):
             sets.append(unit)
@@ -35,7 +35,8 @@ def parameter_sets(codec: str, data: bytes) -> bytes:
     return found if len(found) <= _MAX_SETS else b""
 
 
-def _units(data: bytes) -> Iterator[bytes]:
+def units(data: bytes) -> Iterator[bytes]:
+    """The NAL units of an Annex B run, without start codes and trailing zeros."""
     at = data.find(_START)
     while at >= 0:
         begin = at + len(_START)
