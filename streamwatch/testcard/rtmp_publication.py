@@ -9,8 +9,8 @@ from typing import Final
 
 import structlog
 
-from streamwatch.testcard import rtmp_wire as wire
 from streamwatch.testcard.flv import FlvTag, TagKind
+from streamwatch.wire import rtmp as wire
 
 _log = structlog.get_logger(__name__)
 

@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 from streamwatch.domain.clock import Clock, SystemClock
 from streamwatch.domain.errors import Dropped, Refused, Stalled, StreamError, Unreachable
 from streamwatch.domain.urls import SafeUrl, printable
-from streamwatch.testcard import amf0
-from streamwatch.testcard import rtmp_wire as wire
 from streamwatch.testcard.encode import Encoding, live
 from streamwatch.testcard.flv import FlvSplitter, FlvTag, TagKind
 from streamwatch.testcard.scene import card_frame
+from streamwatch.wire import amf0
+from streamwatch.wire import rtmp as wire
+from streamwatch.wire.chunks import ChunkParser
 
 _CONNECT_S: Final = 10.0
 _ANSWER_S: Final = 10.0
@@ -128,7 +129,7 @@ class _Session:
         self._url = url
         self._reader = reader
         self._writer = writer
-        self._chunks = wire.ChunkReader()
+        self._chunks = ChunkParser()
         self._inbox: deque[list[amf0.Value]] = deque()
         self._app, self._name, self._tc_url = target(url)
         self._window = wire.WINDOW

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from streamwatch.testcard import amf0
-from streamwatch.testcard import rtmp_wire as wire
 from streamwatch.testcard.flv import FlvTag, TagKind
 from streamwatch.testcard.rtmp_publication import Counters, Name, Player, Publication, join, plain
+from streamwatch.wire import amf0
+from streamwatch.wire import rtmp as wire
+from streamwatch.wire.chunks import ChunkParser
 
 if TYPE_CHECKING:
     from typing import Self
@@ -177,7 +178,7 @@ class _Connection:
         self._server = server
         self._reader = reader
         self._writer = writer
-        self._chunks = wire.ChunkReader()
+        self._chunks = ChunkParser()
         self._app = ""
         self._playing: tuple[Player, str] | None = None
         self._publication: Publication | None = None

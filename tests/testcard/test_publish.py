@@ -6,11 +6,13 @@ import pytest
 
 from streamwatch.domain.errors import Dropped, Refused, Stalled, Unreachable
 from streamwatch.domain.urls import SafeUrl
-from streamwatch.testcard import amf0, rtmp_publish
-from streamwatch.testcard import rtmp_wire as wire
+from streamwatch.testcard import rtmp_publish
 from streamwatch.testcard.flv import FlvTag
 from streamwatch.testcard.rtmp_publish import publish, publish_card, target
 from streamwatch.testcard.rtmp_server import RtmpServer
+from streamwatch.wire import amf0
+from streamwatch.wire import rtmp as wire
+from streamwatch.wire.chunks import ChunkParser
 from tests.testcard.player import playing
 from tests.testcard.tags import flv_tags
 
@@ -180,7 +182,7 @@ async def test_pings_are_answered_windows_acknowledged_and_the_stream_number_use
     got = {}
 
     async def server(reader, writer):
-        chunks = wire.ChunkReader()
+        chunks = ChunkParser()
         got["commands"] = await accept(reader, writer, chunks)
         writer.write(wire.chunks(wire.number(wire.WINDOW_SIZE, 1000), 128))
         writer.write(wire.chunks(wire.user_control(wire.PING, 77), 128))
@@ -204,7 +206,7 @@ async def test_pings_are_answered_windows_acknowledged_and_the_stream_number_use
 
 async def test_a_server_that_says_no_while_we_publish_ends_it_with_its_words():
     async def server(reader, writer):
-        await accept(reader, writer, wire.ChunkReader())
+        await accept(reader, writer, ChunkParser())
         writer.write(wire.chunks(wire.status("NetStream.Publish.Denied", "quota used up", level="error"), 128))
         await writer.drain()
         await reader.read(-1)
@@ -224,7 +226,7 @@ async def test_a_server_that_takes_no_more_bytes_is_a_stall(monkeypatch):
             yield FlvTag(block.kind, block.timestamp_ms, block.payload[:5] + bytes(1_000_000))
 
     async def server(reader, writer):
-        await accept(reader, writer, wire.ChunkReader())
+        await accept(reader, writer, ChunkParser())
         await release.wait()
 
     async with serving(server) as url:

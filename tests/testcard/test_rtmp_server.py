@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from streamwatch.testcard import rtmp_wire as wire
 from streamwatch.testcard.flv import FlvTag, TagKind
 from streamwatch.testcard.rtmp_server import RtmpServer
+from streamwatch.wire import rtmp as wire
 from tests.testcard.player import playing
 from tests.testcard.tags import SMALL, flv_tags
 
