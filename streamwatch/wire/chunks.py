@@ -77,6 +77,7 @@ class ChunkParser:
         "_whole",
         "chunks",
         "passed",
+        "taken",
     )
 
     def __init__(self, *, audio: bool = True) -> None:
@@ -93,6 +94,8 @@ class ChunkParser:
         """Chunks begun so far: what the peer makes us work."""
         self.passed = 0
         """Bytes of video passed by unread so far."""
+        self.taken = 0
+        """Bytes of all other video and sound so far."""
 
     def feed(  # noqa: C901, PLR0912, PLR0915 - the hot loop: a call costs as much as the rest of a chunk
         self, data: bytes | bytearray, end: int | None = None, *, everything: bool = True
@@ -116,7 +119,7 @@ class ChunkParser:
         messages: list[Message] = []
         streams, chunk_size, audio = self._streams, self._chunk_size, self._audio
         whole = self._whole and everything
-        passed = count = at = 0
+        passed = taken = count = at = 0
 
         if self._chunk_left:
             self._whole = whole
@@ -214,7 +217,11 @@ class ChunkParser:
             if not keep:
                 if kind == VIDEO:
                     passed += size
+                else:
+                    taken += size
                 continue
+            if kind in (VIDEO, AUDIO):
+                taken += size
             if size == length:
                 payload = bytes(view[body:at])
             else:
@@ -231,6 +238,7 @@ class ChunkParser:
 
         self._whole = whole
         self.passed += passed
+        self.taken += taken
         self.chunks += count
         if at < end:
             self._rest = bytes(view[at:end])
@@ -244,6 +252,8 @@ class ChunkParser:
         size = min(self._chunk_left, end)
         self._chunk_left -= size
         stream.left -= size
+        if stream.kind == AUDIO or (stream.kind == VIDEO and stream.keep):
+            self.taken += size
         if stream.keep:
             self._hold(stream, view[:size])
             if not stream.left:
@@ -318,10 +328,12 @@ class ChunkParser:
             keep = self._audio
             if kind == VIDEO:
                 keep = self._keeps(payload, everything=everything)
-                if not keep:
-                    self.passed += size
             elif kind != AUDIO:
                 keep = kind in (DATA, DATA_AMF3)
+            if kind == VIDEO and not keep:
+                self.passed += size
+            elif kind in (VIDEO, AUDIO):
+                self.taken += size
             if keep:
                 messages.append(Message(kind, payload, (time + shift) & _2_TO_32, stream_id))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from typing import Final, NamedTuple
 
 from streamwatch.wire import amf0
@@ -57,6 +58,11 @@ def status(code: str, description: str, *, level: str = "status", stream_id: int
 def user_control(event: int, value: int) -> Message:
     """A user control message with one 32-bit value."""
     return Message(USER_CONTROL, event.to_bytes(2) + value.to_bytes(4))
+
+
+def set_buffer_length(stream_id: int, milliseconds: int) -> Message:
+    """By which a player says how much it buffers; some servers send nothing before it."""
+    return Message(USER_CONTROL, struct.pack(">HII", SET_BUFFER_LENGTH, stream_id, milliseconds))
 
 
 def number(kind: int, value: int) -> Message:

@@ -1,4 +1,4 @@
-"""What every reader must do; run over the fake, a file, a live RTMP server and a live HLS server."""
+"""What every reader must do; run over the fake, a file, live RTMP and HLS servers, each way of reading them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from streamwatch.domain.media import MediaInfo
 from streamwatch.sources.address import AddressPolicy
 from streamwatch.sources.base import Reader
 from streamwatch.sources.fallback.reader import PyavReader
+from streamwatch.sources.hls.reader import HlsReader
+from streamwatch.sources.rtmp.reader import RtmpReader
 from streamwatch.testcard.flv import FlvSplitter
 from streamwatch.testcard.rtmp_server import RtmpServer
 from tests.fakes.reader import FakeReader, Hold
@@ -77,8 +79,21 @@ async def _file(folder: Path) -> AsyncIterator[Case]:
     yield Case(_reader(media.write(folder, "a.ts", media.encode("mpegts", audio=True))), 50, end, None)
 
 
+def _own_rtmp_reader(url: str) -> RtmpReader:
+    spec = media.spec(url)
+    return RtmpReader(spec, policy=AddressPolicy(spec.url), clock=SystemClock(), rw_timeout_s=RW_TIMEOUT_S)
+
+
+def _rtmp(_folder: Path) -> AbstractAsyncContextManager[Case]:
+    return _rtmp_case(_reader)
+
+
+def _own_rtmp(_folder: Path) -> AbstractAsyncContextManager[Case]:
+    return _rtmp_case(_own_rtmp_reader)
+
+
 @asynccontextmanager
-async def _rtmp(_folder: Path) -> AsyncIterator[Case]:
+async def _rtmp_case(make: Callable[[str], Reader]) -> AsyncIterator[Case]:
     tags = FlvSplitter().feed(media.encode("flv"))
     async with RtmpServer() as server:
         feed = server.publish("live/a")
@@ -96,7 +111,7 @@ async def _rtmp(_folder: Path) -> AsyncIterator[Case]:
             server.cut("live/a")
 
         publishing = asyncio.create_task(publish(), name="publish")
-        yield Case(_reader(server.url("live/a")), 50, end, break_off)
+        yield Case(make(server.url("live/a")), 50, end, break_off)
         await publishing
 
 
@@ -117,10 +132,39 @@ async def _hls(_folder: Path) -> AsyncIterator[Case]:
         yield Case(_reader(origin.url("live.m3u8")), 23, end, break_off)
 
 
+@asynccontextmanager
+async def _own_hls(_folder: Path) -> AsyncIterator[Case]:
+    async with HlsOrigin() as origin:
+        origin.segments = [media.encode("mpegts", frames=25), media.encode("mpegts", frames=25, first=25)]
+        spec = media.spec(origin.url("live.m3u8"))
+        reader = HlsReader(spec, policy=AddressPolicy(spec.url), clock=SystemClock(), rw_timeout_s=RW_TIMEOUT_S)
+
+        async def end() -> None:
+            origin.ended = True
+
+        yield Case(reader, 25, end, origin.stop)
+
+
+@asynccontextmanager
+async def _own_hls_heads(_folder: Path) -> AsyncIterator[Case]:
+    """One look a segment is enough, whatever the sink of a test collects."""
+
+    class _Heads:
+        def __init__(self, reader: Reader) -> None:
+            self._reader = reader
+
+        async def run(self, sink: CollectingSink) -> None:
+            sink.wants = False
+            await self._reader.run(sink)
+
+    async with _own_hls(_folder) as case:
+        yield Case(_Heads(case.reader), 1, case.end, case.break_off)
+
+
 Maker = Callable[[Path], AbstractAsyncContextManager[Case]]
 
 
-@pytest.fixture(params=[_fake, _file, _rtmp, _hls], ids=["fake", "file", "rtmp", "hls"])
+@pytest.fixture(params=[_fake, _file, _rtmp, _own_rtmp, _hls], ids=["fake", "file", "rtmp", "own rtmp", "hls"])
 async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Case]:
     make: Maker = request.param
     async with make(tmp_path) as made:
@@ -165,6 +209,23 @@ async def test_payload_that_nobody_wants_is_told_as_skipped(case: Case) -> None:
         await sink.reached(1)
         await case.end()
     assert all(packet.key for packet in sink.packets)
+
+
+async def test_after_a_hole_nothing_but_keys_comes_until_the_next_key(case: Case) -> None:
+    class Fickle(CollectingSink):
+        def skipped(self, size: int) -> None:
+            super().skipped(size)
+            self._wants = True  # something between keys is lost already
+
+    sink = Fickle(wants=False)
+    async with running(case, sink) as task:
+        await sink.reached(1)
+        await case.end()
+        await asyncio.wait_for(task, 15)
+    times = [packet.dts.seconds for packet in sink.packets if packet.dts is not None]
+    assert sink.skipped_bytes
+    assert all(packet.key or at - before < 2 / media.FPS
+               for packet, before, at in zip(sink.packets[1:], times, times[1:], strict=False))  # fmt: skip
 
 
 async def test_it_returns_when_the_server_says_that_the_stream_ended(case: Case) -> None:

@@ -23,10 +23,9 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from streamwatch.domain.errors import Dropped, PolicyRefused, Refused, Stalled, Unreachable
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.sources.address import AddressPolicy, Target
+from streamwatch.sources.dial import CLOSED_PORT_GRACE_S
 
 MAX_REDIRECTS = 5
-CLOSED_PORT_GRACE_S = 15.0
-"""Seconds a closed port may mean that the server restarts; longer, and the streams it had are over."""
 _CHUNK = 65536
 _PATH_SAFE = "%/:=&?~#+!$,;'@()*[]|"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

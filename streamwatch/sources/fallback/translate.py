@@ -17,7 +17,7 @@ from streamwatch.domain.errors import (
     StreamError,
     Unreachable,
 )
-from streamwatch.sources.fallback.fetch import CLOSED_PORT_GRACE_S
+from streamwatch.sources.dial import CLOSED_PORT_GRACE_S
 
 FROM_AV = av.error.FFmpegError
 """What PyAV raises from open and demux. Its classes also derive from builtins (OSError, ValueError), which must not be

@@ -1,0 +1,82 @@
+"""One timer for all connections of an event loop: each is visited when it asked to be, none is woken by its bytes.
+
+Bytes gather in the kernel meanwhile, so that a visit takes many messages at once. Readiness with SO_RCVLOWAT does the
+same for the bytes, but wakes the loop for each stream each time, which costs more than the read; it needs an estimate
+of the rate; and where a scene falls quiet it needs such a timer as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar, Final, Protocol
+from weakref import WeakKeyDictionary
+
+TICK_S: Final = 0.02
+SLOTS: Final = 16
+"""A visit is at most so many ticks, less one, away."""
+
+
+class Swept(Protocol):
+    """Something that wants to be visited."""
+
+    def visit(self) -> int:
+        """Do what is to be done; return ticks until the next visit, 0 for never again. Never raises."""
+        ...
+
+
+class Sweep:
+    """The wheel. Event loop only."""
+
+    _running: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Sweep]] = WeakKeyDictionary()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._slots: list[list[Swept]] = [[] for _ in range(SLOTS)]
+        self._tick = int(loop.time() / TICK_S)
+        """The newest that was done."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0
+
+    @classmethod
+    def of_running_loop(cls) -> Sweep:
+        """Return the one sweep of the running event loop."""
+        loop = asyncio.get_running_loop()
+        sweep = cls._running.get(loop)
+        if sweep is None:
+            sweep = cls._running[loop] = cls(loop)
+        return sweep
+
+    def add(self, member: Swept) -> None:
+        """Visit `member` at the next tick, and then as it says."""
+        if self._timer is None:  # it stood still: nothing is due
+            self._tick = int(self._loop.time() / TICK_S)
+        tick = self._tick + 1
+        self._slots[tick % SLOTS].append(member)
+        if self._timer is None or tick < self._rings_at:
+            self._set(tick)
+
+    def _set(self, tick: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = tick
+        self._timer = self._loop.call_at(tick * TICK_S, self._ring)
+
+    def _ring(self) -> None:
+        slots = self._slots
+        now = max(int(self._loop.time() / TICK_S), self._rings_at)
+        due: list[Swept] = []
+        for tick in range(self._rings_at, min(now, self._rings_at + SLOTS - 1) + 1):
+            due += slots[tick % SLOTS]
+            slots[tick % SLOTS] = []
+        self._tick = now
+        for member in due:
+            ticks = member.visit()
+            if ticks > 3 and len(slots[(now + ticks - 1) % SLOTS]) < len(slots[(now + ticks) % SLOTS]):  # noqa: PLR2004
+                ticks -= 1  # those that may come at any time spread themselves over the wheel
+            if ticks:
+                slots[(now + min(ticks, SLOTS - 1)) % SLOTS].append(member)
+        self._timer = None
+        for tick in range(now + 1, now + SLOTS):
+            if slots[tick % SLOTS]:
+                self._set(tick)
+                return
