@@ -124,12 +124,25 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
+def _literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 class _Remembered:
     """A resolver's answers, kept for half a minute: a playlist is asked for every few seconds, its name is not."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
         self._answers: dict[tuple[str, int], tuple[float, list[str]]] = {}
+
+    def knows(self, host: str, port: int) -> bool:
+        """Whether the next call will not ask: an address of its own, or an answer with a second left to live."""
+        known = self._answers.get((host, port))
+        return _literal(host) or (known is not None and time.monotonic() - known[0] < _REMEMBER_S - 1)
 
     def __call__(self, host: str, port: int) -> list[str]:
         now = time.monotonic()
@@ -144,13 +157,17 @@ class _Remembered:
 
 
 class AddressPolicy:
-    """What one stream may connect to. Used from the stream's reader thread alone."""
+    """What one stream may connect to. Used by the stream's reader alone, one call at a time."""
 
     def __init__(self, trusted: SafeUrl, *, allow_hosts: Iterable[str] = (), resolver: Resolver = resolve) -> None:
         """`trusted` is the configured address; `allow_hosts` are entries that `AllowEntry.parse` accepts."""
         self._trusted = (_plain(trusted.host), trusted.port)
         self._entries = tuple(AllowEntry.parse(entry) for entry in allow_hosts)
         self._resolver = _Remembered(resolver)
+
+    def waits(self, url: SafeUrl) -> bool:
+        """Whether `check` may block for an answer of the resolver, and so belongs in a thread."""
+        return not self._resolver.knows(_plain(url.host), url.port)
 
     def check(self, url: SafeUrl, *, child: bool) -> Target:
         """Judge `url` and return where to connect. `child`: the network named it, not the configuration.

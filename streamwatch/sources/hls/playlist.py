@@ -28,12 +28,25 @@ _MAX_RENDITIONS = 200
 _VIDEO_CODECS = ("avc", "hvc", "hev", "av01", "vp09", "vp8", "dvh", "mp4v")
 _MAX_DIGITS = 32
 _MAX_SIDE = 1 << 16
-_WORTH_LOOKING_AT = 200
+_BLOCK_BITS = 128
+WORTH_LOOKING_AT = 200
 """Lines of height under which a rendition is passed over when there is a larger one: detectors look at 224 x 224."""
 
 
 class NotAPlaylist(ValueError):
     """The bytes are not an HLS playlist."""
+
+
+class Protected(ValueError):
+    """Encrypted in a way for which nobody will give us a key."""
+
+
+class Cipher(NamedTuple):
+    """How a segment is encrypted: AES-128, CBC, padded."""
+
+    url: str
+    """Where its key is."""
+    iv: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +110,31 @@ class Segment(NamedTuple):
     @property
     def encrypted(self) -> bool:
         """Its bytes need a key."""
-        return _attributes(self.key).get("METHOD", "NONE") != "NONE"
+        return bool(self.key) and _attributes(self.key).get("METHOD", "NONE") != "NONE"
+
+    @property
+    def cipher(self) -> Cipher | None:
+        """How to decrypt it, None where it is in the clear.
+
+        Raises Protected where only a rights manager could, ValueError where the tag cannot be read.
+        """
+        if not self.encrypted:
+            return None
+        tag = _attributes(self.key)
+        if tag["METHOD"] != "AES-128" or tag.get("KEYFORMAT", "identity") != "identity":
+            raise Protected("the segments are encrypted for a rights manager")
+        if not tag.get("URI"):
+            raise ValueError("a key without an address")
+        return Cipher(urljoin(self.base, tag["URI"]), _iv(tag.get("IV"), self.number))
+
+
+class Part(NamedTuple):
+    """A part of a segment, listed before the segment itself is whole."""
+
+    segment: Segment
+    """The part as something to fetch; its number is that of the segment it belongs to."""
+    place: int
+    """In its segment, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +148,12 @@ class Playlist:
     ended: bool = False
     recorded: bool = False
     """EXT-X-PLAYLIST-TYPE:VOD: it never was live."""
+    pictures: tuple[Rendition, ...] = ()
+    """In a main playlist: playlists that list key pictures alone (EXT-X-I-FRAME-STREAM-INF)."""
+    part: Part | None = None
+    """The newest part of a segment that can be decoded on its own, where parts are listed (low latency)."""
+    pictures_only: bool = False
+    """Each segment is one key picture (EXT-X-I-FRAMES-ONLY)."""
 
     @property
     def next_number(self) -> int:
@@ -133,15 +176,20 @@ def parse(data: bytes, base: str) -> Playlist:
     lines = [line.strip() for line in written]
     try:
         renditions = _renditions(lines, base)
-        return Playlist(renditions=renditions) if renditions else _media(lines, base)
+        if renditions:
+            return Playlist(renditions=renditions, pictures=_pictures(lines, base))
+        return _media(lines, base)
     except (ValueError, OverflowError) as e:
         raise NotAPlaylist("a playlist that cannot be read") from e
 
 
-def lowest(renditions: tuple[Rendition, ...]) -> Rendition:
-    """The cheapest rendition that still shows something: the smallest of at least 200 lines, else the largest."""
+def lowest(renditions: tuple[Rendition, ...], min_height: int = WORTH_LOOKING_AT) -> Rendition:
+    """The cheapest rendition that still shows something: the smallest of at least `min_height` lines, or the largest.
+
+    Some rendition must be there.
+    """
     video = [r for r in renditions if not r.audio_only] or list(renditions)
-    sized = [r for r in video if r.height >= _WORTH_LOOKING_AT]
+    sized = [r for r in video if r.height >= min_height]
     if sized:
         return min(sized, key=lambda r: (r.width * r.height, r.bandwidth))
     measured = [r for r in video if r.height]
@@ -162,22 +210,39 @@ def _renditions(lines: list[str], base: str) -> tuple[Rendition, ...]:
         if line.startswith("#EXT-X-STREAM-INF:"):
             pending = line.partition(":")[2]
         elif line and not line.startswith("#") and pending is not None:
-            attributes = _attributes(pending)
-            width, height = _size(attributes.get("RESOLUTION", ""))
-            found.append(
-                Rendition(
-                    uri=line,
-                    bandwidth=_whole(attributes.get("BANDWIDTH", "0")),
-                    width=width,
-                    height=height,
-                    codecs=attributes.get("CODECS", ""),
-                    base=base,
-                )
-            )
+            found.append(_rendition(line, _attributes(pending), base))
             pending = None
             if len(found) >= _MAX_RENDITIONS:
                 break
     return tuple(found)
+
+
+def _pictures(lines: list[str], base: str) -> tuple[Rendition, ...]:
+    tags = (line.partition(":")[2] for line in lines if line.startswith("#EXT-X-I-FRAME-STREAM-INF:"))
+    listed = (_attributes(tag) for tag in islice(tags, _MAX_RENDITIONS))
+    return tuple(_rendition(tag["URI"], tag, base) for tag in listed if tag.get("URI"))
+
+
+def _rendition(uri: str, attributes: dict[str, str], base: str) -> Rendition:
+    width, height = _size(attributes.get("RESOLUTION", ""))
+    return Rendition(
+        uri=uri,
+        bandwidth=_whole(attributes.get("BANDWIDTH", "0")),
+        width=width,
+        height=height,
+        codecs=attributes.get("CODECS", ""),
+        base=base,
+    )
+
+
+def _iv(text: str | None, number: int) -> bytes:
+    """The initialisation vector: as written, else the segment's number."""
+    if text is None:
+        return (number % (1 << _BLOCK_BITS)).to_bytes(16)
+    digits = text[2:]
+    if text[:2].lower() != "0x" or not digits or len(digits) > _BLOCK_BITS // 4:
+        raise ValueError("an initialisation vector that cannot be read")
+    return int(digits, 16).to_bytes(16)
 
 
 def _whole(text: str) -> int:
@@ -219,6 +284,8 @@ class _Media:
         self.head = ""
         self.key = ""
         self.gap = False
+        self.part: Part | None = None
+        self.parts = 0
 
     def tag(self, name: str, value: str) -> None:
         if name == "#EXTINF":
@@ -231,21 +298,38 @@ class _Media:
         elif name == "#EXT-X-MAP":
             self.head = value
         elif name == "#EXT-X-KEY":
-            self.key = value
+            # The same segments may be offered to several rights managers beside a plain key: the plain one is ours.
+            if not self.key or "KEYFORMAT=" not in value or 'KEYFORMAT="identity"' in value:
+                self.key = value
         elif name == "#EXT-X-GAP":
             self.gap = True
+
+    def see_part(self, value: str, number: int) -> None:
+        """Keep it where a decoder can begin with it: of thousands, one is ever fetched."""
+        self.parts += 1
+        if "INDEPENDENT=YES" not in value or "GAP=YES" in value:
+            return
+        tag = _attributes(value)
+        span = tag.get("BYTERANGE")
+        if not tag.get("URI") or (span is not None and "@" not in span):
+            return
+        place = None if span is None else _span(span, 0)
+        seconds = _seconds(tag.get("DURATION", "0"))
+        made = Segment(number, seconds, self.discontinuity, tag["URI"], self.base, place, self.head, self.key)
+        self.part = Part(made, self.parts - 1)
 
     def segment(self, uri: str, number: int) -> Segment:
         uri = "" if self.gap else uri
         made = Segment(number, self.seconds, self.discontinuity, uri, self.base, self.span, self.head, self.key)
         self.seconds, self.discontinuity, self.span, self.gap = 0.0, False, None, False
+        self.parts = 0
         return made
 
 
 def _media(lines: list[str], base: str) -> Playlist:
     state = _Media(base)
     segments: list[Segment] = []
-    target, first, ended, recorded = 0.0, 0, False, False
+    target, first, ended, recorded, pictures_only = 0.0, 0, False, False, False
     for line in lines:
         if not line:
             continue
@@ -263,10 +347,26 @@ def _media(lines: list[str], base: str) -> Playlist:
             ended = True
         elif name == "#EXT-X-PLAYLIST-TYPE":
             recorded = value == "VOD"
+        elif name == "#EXT-X-I-FRAMES-ONLY":
+            pictures_only = True
+        elif name == "#EXT-X-PART":
+            state.see_part(value, first + len(segments))
+        elif name == "#EXT-X-SKIP":
+            if segments:
+                raise ValueError("segments before those that are left out")
+            first += _whole(_attributes(value).get("SKIPPED-SEGMENTS", "0"))
         else:
             state.tag(name, value)
     longest = max((s.seconds for s in segments), default=0.0)
     if not math.isfinite(target):
         raise ValueError("a target duration that is no number")
     target = min(max(target or longest or 6.0, 0.5), MAX_TARGET_S)
-    return Playlist(segments=tuple(segments), target_s=target, first=first, ended=ended, recorded=recorded and ended)
+    return Playlist(
+        segments=tuple(segments),
+        target_s=target,
+        first=first,
+        ended=ended,
+        recorded=recorded and ended,
+        part=state.part,
+        pictures_only=pictures_only,
+    )
