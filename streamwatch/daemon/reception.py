@@ -132,7 +132,11 @@ class Reception:
     def _beat(self, slot: int, beat: Beat) -> None:
         before = self._beats.get(slot)
         self._beats[slot] = beat
-        self._metrics.decode.inc(max(beat.decode_s - (before.decode_s if before else 0.0), 0.0))
+        for part, spent in beat.cpu.items():
+            more = max(spent - (before.cpu.get(part, 0.0) if before else 0.0), 0.0)
+            self._metrics.cpu.labels(part).inc(more)
+            if part == "decode":
+                self._metrics.decode.inc(more)
         for transport, received in beat.received.items():
             known = before.received.get(transport, 0) if before else 0
             self._metrics.received[transport] += max(received - known, 0)

@@ -99,6 +99,10 @@ class Decision:
     """The frames that confirmed it, oldest first; at most the rule's `hits`."""
     first_seen: Hit | None = None
     last_seen: Hit | None = None
+    missing: int = 0
+    """Suspected only: hits that are still missing …"""
+    spacing_s: float = 0.0
+    """… each at least so many seconds of media from the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ class Policy(Protocol):
     """One rule on one stream."""
 
     def observe(self, sample: Sample) -> Decision:
-        """Take one sample in order of arrival and answer the rule's standing decision.
+        """Take one sample and answer the rule's standing decision. In order of arrival, but for a look-back's samples.
 
         A corrupt frame never counts as a hit. Media times compare only within one `timeline`.
         """

@@ -68,8 +68,11 @@ class KOfN:
         rule = self._rule
         if score >= rule.open.score:
             self._hits.append(_Counted(_hit(score, frame), frame.timeline))
-        while self._hits and frame.arrival - self._hits[0].hit.arrival > rule.open.within_s:
-            self._hits.popleft()
+        newest = max((counted.hit.arrival for counted in self._hits), default=frame.arrival)
+        newest = max(newest, frame.arrival)  # a look-back's frames come after newer ones
+        recent = [counted for counted in self._hits if newest - counted.hit.arrival <= rule.open.within_s]
+        if len(recent) < len(self._hits):
+            self._hits = deque(recent, maxlen=_REMEMBERED_HITS)
         spaced = self._spaced()
         if len(spaced) >= rule.open.hits:
             self._quiet_since = None
@@ -79,8 +82,8 @@ class KOfN:
                 suspicion=ALARM_SUSPICION,
                 score=max(counted.hit.score for counted in self._hits),
                 hits=spaced[: rule.open.hits],
-                first_seen=self._hits[0].hit,
-                last_seen=self._hits[-1].hit,
+                first_seen=self._earliest(),
+                last_seen=self._latest(),
             )
         if self._hits:
             return Decision(
@@ -89,8 +92,10 @@ class KOfN:
                 suspicion=1.0,
                 score=max(counted.hit.score for counted in self._hits),
                 hits=spaced,
-                first_seen=self._hits[0].hit,
-                last_seen=self._hits[-1].hit,
+                first_seen=self._earliest(),
+                last_seen=self._latest(),
+                missing=rule.open.hits - len(spaced),
+                spacing_s=rule.open.spacing_s,
             )
         return Decision(rule=rule.name, level=Level.CALM, suspicion=self._near_miss(score), score=score)
 
@@ -117,12 +122,23 @@ class KOfN:
         )
 
     def _spaced(self) -> tuple[Hit, ...]:
-        """Hits that are far enough apart to be observations of their own, oldest first."""
+        """Hits that are far enough apart to be observations of their own, in the order in which they were observed.
+
+        A look-back observes what is older than the frame that gave rise to it, so each is held against all before it.
+        """
         chosen: list[_Counted] = []
         for counted in self._hits:
-            if not chosen or _distance(chosen[-1], counted) >= self._rule.open.spacing_s:
+            if all(_distance(other, counted) >= self._rule.open.spacing_s for other in chosen):
                 chosen.append(counted)
+                if len(chosen) == self._rule.open.hits:
+                    break
         return tuple(counted.hit for counted in chosen)
+
+    def _earliest(self) -> Hit:
+        return min((counted.hit for counted in self._hits), key=lambda hit: (hit.at, hit.media_s))
+
+    def _latest(self) -> Hit:
+        return max((counted.hit for counted in self._hits), key=lambda hit: (hit.at, hit.media_s))
 
     def _near_miss(self, score: float) -> float:
         """Half the demand for a score that nearly counts: between the leave and the enter threshold it rises to 0.5."""
@@ -142,7 +158,7 @@ def _distance(first: _Counted, second: _Counted) -> float:
     Segmented streams arrive in bursts, where only media time tells pictures apart; but the broadcaster writes media
     times, and one whose clock crawls must not pass for a single moment.
     """
-    arrival = second.hit.arrival - first.hit.arrival
+    arrival = abs(second.hit.arrival - first.hit.arrival)
     if first.timeline != second.timeline:
         return arrival
     return max(arrival, abs(second.hit.media_s - first.hit.media_s))

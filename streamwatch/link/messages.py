@@ -209,8 +209,8 @@ class Beat(Message):
     busy_s: Seconds
     """Age of the look that has been in progress longest; a decoder that hangs shows here."""
     rss_bytes: Count
-    decode_s: Seconds
-    """Processor seconds spent decoding."""
+    cpu: dict[Literal["receive", "decode", "scale", "infer"], Seconds]
+    """Processor seconds by what they were spent on; `receive` is all that is none of the others."""
     stuck_readers: Count = 0
     """Threads of readers that were let go and do not end: each holds a connection."""
     looks_dropped: Count

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
 from streamwatch.detectors.base import Detector
 from streamwatch.domain.errors import CodecUnsupported, DecodeFailed, ScoreFailed
 from streamwatch.domain.media import MediaTime, Packet, Scores
 from streamwatch.sources.base import Decoder, Picture
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Outcome(StrEnum):
@@ -35,12 +40,29 @@ class Seen:
     """Presentation time of the picture."""
     scores: tuple[Scores, ...] = ()
     infer_s: tuple[float, ...] = ()
-    """Per detector, in the order of `scores`."""
+    """Per detector, in the order of `scores`. All seconds here are processor time of the worker's thread."""
     width: int = 0
     height: int = 0
     corrupt: bool = False
     decode_s: float = 0.0
+    scale_s: float = 0.0
     detail: str = ""
+
+
+class Spent(NamedTuple):
+    """Processor seconds of the workers' threads, by what they were spent on."""
+
+    decode_s: float = 0.0
+    scale_s: float = 0.0
+    infer_s: float = 0.0
+
+    def plus(self, seen: Seen) -> Spent:
+        """With a look more."""
+        return Spent(self.decode_s + seen.decode_s, self.scale_s + seen.scale_s, self.infer_s + sum(seen.infer_s))
+
+    def and_also(self, other: Spent) -> Spent:
+        """Both together."""
+        return Spent(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 GetDecoder = Callable[[], Decoder]
@@ -84,6 +106,23 @@ def contiguous(
     return _score(picture, _origin_of(picture, recent or packets), detectors, spent)
 
 
+def back(
+    decoder: GetDecoder, packets: Sequence[Packet], wanted: Collection[MediaTime], detectors: Sequence[Detector]
+) -> list[Seen]:
+    """Score the pictures shown at `wanted` among packets already received, in order of decoding."""
+    by_time = {packet.pts: packet for packet in packets}
+    found: list[Seen] = []
+    started = time.thread_time()
+    try:
+        for picture in decoder().pictures(packets, wanted):
+            spent = time.thread_time() - started
+            found.append(_score(picture, by_time.get(picture.pts, packets[-1]), detectors, spent))
+            started = time.thread_time()
+    except (DecodeFailed, CodecUnsupported):
+        pass  # the look that raised the suspicion stands; what lies around it stays unknown
+    return found
+
+
 def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector], decode_s: float) -> Seen:
     if picture is None:
         return Seen(Outcome.EMPTY, decode_s=decode_s)
@@ -91,18 +130,27 @@ def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector
     scores: list[Scores] = []
     spent: list[float] = []
     failures: list[str] = []
+    scaled: dict[tuple[int, int], NDArray[np.uint8]] = {}
+    scale_s = 0.0
     for detector in detectors:
         started = time.thread_time()
+        size = detector.info.width, detector.info.height
+        pixels = scaled.get(size)
+        if pixels is None:
+            try:
+                pixels = scaled[size] = picture.rgb(*size)
+            except DecodeFailed as error:  # its shape cannot be turned into what a detector takes
+                return Seen(Outcome.FAILED, detail=str(error), decode_s=decode_s)
+        ready = time.thread_time()
+        scale_s += ready - started
         try:
-            scores.append(detector.score(picture.rgb(detector.info.width, detector.info.height)))
-        except DecodeFailed as error:  # its shape cannot be turned into what a detector takes
-            return Seen(Outcome.FAILED, detail=str(error), decode_s=decode_s)
+            scores.append(detector.score(pixels))
         except ScoreFailed as error:  # one detector that fails must not blind the others
             failures.append(f"{detector.info.name}: {error}")
         else:
-            spent.append(time.thread_time() - started)
+            spent.append(time.thread_time() - ready)
     if failures and not scores:
-        return Seen(Outcome.FAILED, detail="; ".join(failures), decode_s=decode_s)
+        return Seen(Outcome.FAILED, detail="; ".join(failures), decode_s=decode_s, scale_s=scale_s)
     return Seen(
         Outcome.SCORED,
         packet=packet,
@@ -113,6 +161,7 @@ def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector
         height=height,
         corrupt=picture.corrupt,
         decode_s=decode_s,
+        scale_s=scale_s,
         detail="; ".join(failures),
     )
 

@@ -8,6 +8,7 @@ record without pixels at a time: a stream never has more than one look in flight
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -19,19 +20,19 @@ import structlog
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.decisions import Decision, Standing
 from streamwatch.domain.errors import StreamError
-from streamwatch.domain.media import FrameRef, MediaInfo, Packet, Sample
+from streamwatch.domain.media import CodecConfig, FrameRef, MediaInfo, Packet, Sample
 from streamwatch.domain.streams import Reason, StreamSpec
 from streamwatch.evidence.base import Policy
-from streamwatch.runtime import look
-from streamwatch.runtime.contiguous import Stretch
 from streamwatch.runtime.life import Life, Phase
-from streamwatch.runtime.look import Outcome, Seen
+from streamwatch.runtime.look import Outcome, Seen, Spent
+from streamwatch.runtime.lookback import Doubt
+from streamwatch.runtime.looks import Aim, Begun, Looked, Looks
 from streamwatch.runtime.policies import Policies
 from streamwatch.runtime.report import Report, Reporter
 from streamwatch.runtime.sight import Sight
 from streamwatch.runtime.timeline import Timeline
 from streamwatch.runtime.turns import Station, Turns
-from streamwatch.runtime.workers import DecoderCache, Workers
+from streamwatch.runtime.workers import Workers
 from streamwatch.sampling.base import Sampler
 from streamwatch.sources.base import Appetite, PacketBuffer
 
@@ -46,7 +47,7 @@ class Tally(NamedTuple):
 
     transport: str
     received: int
-    decode_s: float
+    spent: Spent
     looks_missed: int
     packets_dropped: int
 
@@ -73,15 +74,11 @@ class StreamPipeline:
         self.received = 0
         self._sampler = sampler
         self._policies = Policies(policies)
-        self._turns = Turns(tuple(stations))
-        self._buffer = buffer
-        self._workers = workers
         self._report = reporter
         self._clock = clock
         self._loop = loop
         self._lock = threading.RLock()
-        self._idle = threading.Event()
-        self._idle.set()
+        self._looks = Looks(buffer=buffer, workers=workers, stations=stations, done=self._looked)
         self._closed = False
         began = clock.monotonic()
         self._life = Life(end_after_s=spec.end_after_s, live_at=began if session else None)
@@ -89,11 +86,18 @@ class StreamPipeline:
         self._session = session
         reporter.new_session(session)
         self._info: MediaInfo | None = None
+        self._config: CodecConfig | None = None
         self._sight = Sight(began)
-        self._missed = 0
         self._score_trouble = ""
-        self._decode_s = 0.0
-        self._stretch: Stretch | None = None
+        self._spent = Spent()
+        self._doubt: Doubt | None = None
+        """A suspicion whose surroundings have not come yet."""
+        self._doubted = False
+        """The present suspicion had its second look, or waits for it."""
+        self._appetite = Appetite(everything=False, key_at=-math.inf, look_at=-math.inf)
+        self._calm_until = -math.inf
+        """Packets between keys that arrive before then only need to be kept."""
+        self._plan()
 
     # --- called by the reader, in its own thread -------------------------------------------------------------------
 
@@ -106,38 +110,31 @@ class StreamPipeline:
 
     def appetite(self) -> Appetite:
         """See `PacketSink.appetite`."""
-        with self._lock:
-            due = self._sampler.due
-            between = self._stretch is not None or self._sight.keys_useless or self._sampler.between_keys()
-            return Appetite(between or self.spec.sampling.lookback_s > 0, due.key_at, due.look_at)
+        return self._appetite
 
     def skipped(self, size: int) -> None:
-        """A packet passed by unread."""
+        """Media passed by unread."""
         with self._lock:
             self.received += size
             self._alive(self._clock.monotonic())
 
     def put(self, packet: Packet) -> None:
         """Take one packet; start a look if the sampler asks for one and none is in flight."""
-        if self.spec.fast and not self._idle.wait(PATIENCE_S):
+        if self.spec.fast and not self._looks.wait(PATIENCE_S):
             log.warning("a look takes too long, the file goes on without it", stream=self.spec.name)
         with self._lock:
             if self._closed:
                 return
-            self.received += packet.size
+            self.received += len(packet.data)
             self._alive(packet.arrival)
-            if self._timeline.packet(packet):
-                self._forget_pictures()
-            self._buffer.put(packet)
-            due = self._sampler.packet(arrival=packet.arrival, key=packet.key, size=packet.size)
-            if self._sight.hopeless(packet.config) or not self._turns.stations:
+            if self._timeline.packet(packet) or packet.config != self._config:
+                self._begin_timeline(packet)
+            if packet.key or self._appetite.everything:
+                self._looks.buffer.put(packet)
+            if not packet.key and packet.arrival < self._calm_until:
                 return
-            if self._sight.keys_useless or self._sampler.between_keys():
-                self._feed(packet, due=due)
-                return
-            self._stretch = None
-            if due:
-                self._look_at(packet)
+            self._consider(packet)
+            self._plan()
 
     # --- decisions under the lock ----------------------------------------------------------------------------------
 
@@ -148,66 +145,41 @@ class StreamPipeline:
         self._sight = Sight(now)
         self._timeline = Timeline()
         self._sampler.restart()
-        self._forget_pictures()
+        self._doubt, self._doubted = None, False
+        self._looks.forget()
+        self._plan()
         self._soon(self._new_session, self._session, self._life.standing(now).session)
 
-    def _forget_pictures(self) -> None:
-        """Media time jumped or a new publisher came: what was buffered belongs to another timeline."""
-        self._buffer.clear()
-        self._stretch = None
+    def _begin_timeline(self, packet: Packet) -> None:
+        """Media time jumped, or another format began: what was buffered does not belong to what comes."""
+        if self._config is not None:
+            self._looks.forget()
+        self._config, self._doubt = packet.config, None
 
-    def _look_at(self, packet: Packet) -> None:
-        if packet.key:
-            detectors = self._turns.at(packet.arrival)
-            self._submit(
-                packet, lambda cache: look.at_key(lambda: cache.get(packet.config), packet, detectors), lone=True
-            )
+    def _consider(self, packet: Packet) -> None:
+        due = self._sampler.packet(arrival=packet.arrival, key=packet.key, size=len(packet.data))
+        if self._sight.hopeless(packet.config) or not self._looks.turns.stations:
             return
-        packets = self._buffer.tail()
-        if packets:  # an inner look: from the key picture up to this packet, once
-            stretch = Stretch(packets)
-            self._submit(packet, self._through(stretch, stretch.take(packet.arrival), score=True))
+        deadline = packet.arrival + self._sampler.gap_s
+        if self._doubt is not None and self._looks.idle and self._looks.back(self._doubt, deadline) is Begun.TAKEN:
+            self._doubt = None
+        begun = Begun.NOTHING
+        if self._sight.keys_useless or self._sampler.between_keys():
+            begun = self._looks.feed(packet, deadline, due=due)
+        else:
+            self._looks.stop_between()
+            if due:
+                begun = self._looks.at(packet, deadline)
+        if begun is not Begun.NOTHING:
+            self._sight.tried(turned_away=begun is Begun.TURNED_AWAY)
 
-    def _feed(self, packet: Packet, *, due: bool) -> None:
-        """Decode on, packet by packet, since keys alone cannot keep the gap."""
-        if self._stretch is None:
-            beginning = self._buffer.tail()
-            if not beginning:
-                return  # nothing to begin with before the next key
-            self._stretch = Stretch(beginning)
-        elif not self._stretch.add(packet):
-            self._missed += 1
-            self._forget_pictures()
-            return
-        if self._idle.is_set() and (due or self._stretch.ready(packet.arrival)):
-            packets = self._stretch.take(packet.arrival)
-            self._submit(packet, self._through(self._stretch, packets, score=due))
-
-    def _through(self, stretch: Stretch, packets: Sequence[Packet], *, score: bool) -> Callable[[DecoderCache], Seen]:
-        recent, detectors = stretch.recent(), self._turns.at(packets[-1].arrival)
-        return lambda cache: look.contiguous(
-            lambda: stretch.decoder(cache, packets[0]), packets, detectors, recent=recent, score=score
-        )
-
-    def _submit(self, packet: Packet, work: Callable[[DecoderCache], Seen], *, lone: bool = False) -> None:
-        if not self._idle.is_set():
-            self._missed += 1
-            return
-        self._sight.tried(turned_away=False)
-        self._idle.clear()
-        session = self._session
-
-        def job(cache: DecoderCache) -> None:
-            seen = Seen(Outcome.FAILED, detail="the look broke off")
-            try:
-                seen = work(cache)
-            finally:
-                self._soon(self._seen, seen, packet, session, lone)
-
-        if not self._workers.submit(packet.arrival + self._sampler.gap_s, job):
-            self._missed += 1
-            self._sight.tried(turned_away=True)
-            self._idle.set()
+    def _plan(self) -> None:
+        """Say what is wanted from now on, and until when a packet between keys changes nothing."""
+        due = self._sampler.due
+        between = self._looks.between_keys or self._sight.keys_useless or self._sampler.between_keys()
+        lookback = self.spec.sampling.lookback_s > 0
+        self._appetite = Appetite(between or lookback, due.key_at, due.look_at, lookback_only=not between)
+        self._calm_until = -math.inf if between or self._doubt is not None else due.any_at
 
     # --- back on the event loop ------------------------------------------------------------------------------------
 
@@ -215,7 +187,7 @@ class StreamPipeline:
         try:
             self._loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:  # the loop is closed: the process ends
-            self._idle.set()
+            self._looks.over()
 
     def _new_session(self, session: str, number: int) -> None:
         self._report.new_session(session)
@@ -223,27 +195,35 @@ class StreamPipeline:
             self._policies.reset()
         self.report_level()
 
-    def _seen(self, seen: Seen, packet: Packet, session: str, lone: bool) -> None:  # noqa: FBT001
+    def _looked(self, looked: Looked) -> None:
+        self._soon(self._seen, looked, self._session)
+
+    def _seen(self, looked: Looked, session: str) -> None:
         """Take the result of a look; wake a patient reader only when everything that follows from it is done."""
         try:
             if self._closed or session != self._session:
                 return
-            with self._lock:
-                sample = self._note(seen, packet, lone=lone)
-            if sample is not None:
+            for seen in looked.seen:
+                with self._lock:
+                    sample = self._note(seen, looked)
+                if sample is None:
+                    continue
                 self._report.sampled(sample, seen.infer_s)
                 suspicion = self._policies.judge(sample, self._report.decided)
                 with self._lock:
                     self._sampler.suspect(suspicion, sample.frame.arrival)
         finally:
-            self._idle.set()
+            with self._lock:
+                self._looks.over()
+                self._look_again(looked)
+                self._plan()
             self.report_level()
 
-    def _note(self, seen: Seen, packet: Packet, *, lone: bool) -> Sample | None:
-        self._decode_s += seen.decode_s
-        gap_s = self._sight.note(seen, packet, lone=lone)
+    def _note(self, seen: Seen, looked: Looked) -> Sample | None:
+        self._spent = self._spent.plus(seen)
+        gap_s = self._sight.note(seen, looked.packet, lone=looked.aim is Aim.KEY)
         if seen.outcome is Outcome.FAILED:
-            self._stretch = None
+            self._looks.stop_between()
         scored = seen.packet
         if scored is None:
             return None
@@ -251,7 +231,7 @@ class StreamPipeline:
             log.error("a detector cannot score this stream", stream=self.spec.name, why=seen.detail)
         self._score_trouble = seen.detail
         for scores in seen.scores:
-            self._turns.scored(scores.detector, scored.arrival)
+            self._looks.turns.scored(scores.detector, scored.arrival)
         if not seen.corrupt:
             self._sampler.sampled(scored.arrival)
         frame = FrameRef(
@@ -268,6 +248,21 @@ class StreamPipeline:
         )
         return Sample(frame=frame, scores=seen.scores, gap_s=gap_s, decode_s=seen.decode_s, infer_s=sum(seen.infer_s))
 
+    def _look_again(self, looked: Looked) -> None:
+        """At the first suspicion: look at once at what surrounds it, as far as it was received."""
+        missing, spacing_s = self._policies.doubt()
+        if not missing:
+            self._doubt, self._doubted = None, False
+            return
+        scored = next((seen for seen in looked.seen if seen.media is not None), None)
+        if self._doubted or scored is None or scored.media is None or self._closed:
+            return
+        self._doubted = True
+        doubt = Doubt(scored.media, missing, spacing_s)
+        begun = self._looks.back(doubt, self._clock.monotonic())
+        if begun is Begun.NOTHING and self._info is not None and self._info.burst_s:
+            self._doubt = doubt  # what surrounds it comes with the rest of its segment
+
     # --- called by the supervisor, on the event loop ---------------------------------------------------------------
 
     def adopt(self, spec: StreamSpec, *, sampler: Sampler, reporter: Reporter) -> None:
@@ -277,18 +272,20 @@ class StreamPipeline:
             self._sampler = sampler
             reporter.take_over(self._report)
             self._report = reporter
+            self._plan()
         self.report_level()
 
     def equip(self, *, policies: Sequence[Policy], stations: Sequence[Station]) -> None:
         """Go on with other detectors and rules; rules that stay keep their standing."""
         with self._lock:
-            self._turns = Turns(tuple(stations))
+            self._looks.turns = Turns(tuple(stations))
         self._policies.replace(policies)
 
     def demand(self, suspicion: float) -> None:
         """Somebody outside asks for more looks."""
         with self._lock:
             self._sampler.suspect(suspicion, self._clock.monotonic())
+            self._plan()
 
     def restore(self, standing: Sequence[Standing]) -> None:
         """Begin, or go on, where the daemon says the rules stand."""
@@ -316,11 +313,12 @@ class StreamPipeline:
         """What this stream cost so far."""
         with self._lock:
             transport = self._info.transport if self._info else "file"
-            return Tally(transport, self.received, self._decode_s, self._missed, self._buffer.dropped)
+            return Tally(transport, self.received, self._spent, self._looks.missed, self._looks.buffer.dropped)
 
     def report_level(self) -> None:
         """Say how the stream stands; the reporter sends it only when it changed or is due again."""
         with self._lock:
+            self._plan()
             report = self._standing()
         self._report.level(report)
 
@@ -328,8 +326,8 @@ class StreamPipeline:
         """Take no more packets."""
         with self._lock:
             self._closed = True
-            self._idle.set()
-            self._forget_pictures()
+            self._looks.over()
+            self._looks.forget()
 
     def _standing(self) -> Report:
         now = self._clock.monotonic()
@@ -340,9 +338,9 @@ class StreamPipeline:
                 now,
                 max_gap_s=self.spec.sampling.max_gap_s,
                 flowing=self._life.flowing(now),
-                busy=not self._idle.is_set(),
+                busy=not self._looks.idle,
             )
-            if not self._turns.stations:
+            if not self._looks.turns.stations:
                 reason, detail = Reason.BLIND, "no detector is configured"
         return Report(
             session=self._session,

@@ -24,6 +24,13 @@ class Policies:
             decided(decision)
         return suspicion
 
+    def doubt(self) -> tuple[int, float]:
+        """Hits missing to confirm what is suspected, and their spacing in seconds; (0, 0.0) where nothing is."""
+        suspected = [d for d in self.decisions() if d.level is Level.SUSPECTED]
+        if not suspected:
+            return 0, 0.0
+        return max(d.missing for d in suspected), max(d.spacing_s for d in suspected)
+
     def restore(self, standing: Sequence[Standing]) -> None:
         """Begin, or go on, where the daemon says the rules stand; rules it does not name stay as they are."""
         by_rule = {state.rule: state for state in standing}

@@ -34,7 +34,7 @@ class Sight:
 
     def hopeless(self, config: CodecConfig) -> bool:
         """Whether this very configuration was found to have no decoder."""
-        return self._unsupported == config.digest
+        return bool(self._unsupported) and self._unsupported == config.digest
 
     @property
     def keys_useless(self) -> bool:
@@ -67,7 +67,10 @@ class Sight:
         else:
             self._trouble = (None, "")
             self._tried = False
-            self._last_scored = arrival
+            if before is None or arrival > before:
+                self._last_scored = arrival
+            else:
+                gap_s = None  # a look-back: older than what was scored already
         return gap_s
 
     def obstacle(self, now: float, *, max_gap_s: float, flowing: bool, busy: bool) -> Obstacle:

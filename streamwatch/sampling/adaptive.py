@@ -31,7 +31,7 @@ _BETWEEN_KEYS = 1.1
 """Keys alone suffice while their interval is at most this multiple of the gap: 2.03 s keys do keep a 2 s gap."""
 
 
-_AT_ONCE = Due(-math.inf, -math.inf)
+_AT_ONCE = Due(-math.inf, -math.inf, math.inf)
 
 
 class AdaptiveSampler:
@@ -69,8 +69,11 @@ class AdaptiveSampler:
         """See `Sampler.due`."""
         if self._last_sample is None:
             return _AT_ONCE
-        look_at = self._due()
-        return Due(look_at - self.key_interval_s, look_at)
+        look_at, interval = self._due(), self.key_interval_s
+        if self.between_keys() or not self._looks_inside():
+            return Due(look_at - interval, look_at, look_at)
+        inner_at = look_at - self._inside * interval
+        return Due(inner_at, look_at, inner_at)
 
     def packet(self, *, arrival: float, key: bool, size: int) -> bool:
         """Note a packet and answer whether to look at it; see `Sampler.packet`. `size` is in bytes."""

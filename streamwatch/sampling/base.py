@@ -12,6 +12,8 @@ class Due(NamedTuple):
     """A key that arrives then or later is looked at, since the one after it would come too late."""
     look_at: float
     """The end of the gap aimed at, less the margin."""
+    any_at: float
+    """Before then no packet between keys is looked at."""
 
 
 class Sampler(Protocol):

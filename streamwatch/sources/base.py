@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from streamwatch.domain.media import CodecConfig, MediaInfo, MediaTime, Packet
@@ -19,11 +19,14 @@ class Appetite(NamedTuple):
     """
 
     everything: bool
-    """Payload between keys is wanted too: the look-back keeps it, or contiguous decoding runs."""
+    """Payload between keys is wanted too: contiguous decoding runs, or the look-back keeps it."""
     key_at: float
     """From then on the next key will be looked at; until then bytes may wait in the kernel, for a while."""
     look_at: float
     """By then a picture should have come to keep the gap: a reader that fetches on demand begins a little earlier."""
+    lookback_only: bool = False
+    """`everything` is for the look-back alone: a reader that fetches on demand does without, and fetches what lies
+    around a suspicious picture when it is asked for everything in earnest."""
 
 
 EVERYTHING = Appetite(everything=True, key_at=float("-inf"), look_at=float("-inf"))
@@ -45,7 +48,11 @@ class PacketSink(Protocol):
         ...
 
     def put(self, packet: Packet) -> None:
-        """Take one packet, in decoding order."""
+        """Take one packet, in decoding order.
+
+        A reader that skipped a packet of the track puts no more than keys until the next key: what follows a hole
+        cannot be decoded.
+        """
         ...
 
     def skipped(self, size: int) -> None:
@@ -107,7 +114,16 @@ class Decoder(Protocol):
     def feed(self, packets: Sequence[Packet]) -> Picture | None:
         """Decode contiguously and return the newest picture of these packets, if any came out.
 
-        The first packet ever fed, and the first after `reset`, must be a key packet. Raises as `key`.
+        Pictures that no other one depends on may be passed over. The first packet ever fed, and the first after
+        `reset`, must be a key packet. Raises as `key`.
+        """
+        ...
+
+    def pictures(self, packets: Sequence[Packet], wanted: Collection[MediaTime]) -> Iterator[Picture]:
+        """Decode a run that begins at a key packet and give the pictures with these presentation times, exactly.
+
+        From a state of its own: neither `key` nor `feed` notice. What comes after the last wanted one is not decoded.
+        Raises as `key`, while iterating.
         """
         ...
 
@@ -135,6 +151,10 @@ class PacketBuffer(Protocol):
 
     def tail(self) -> tuple[Packet, ...]:
         """From the newest key picture to the newest packet; empty while there is no complete beginning."""
+        ...
+
+    def held(self) -> tuple[Packet, ...]:
+        """Everything that is held, beginning at a key picture."""
         ...
 
     def clear(self) -> None:

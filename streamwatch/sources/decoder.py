@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -88,6 +88,37 @@ class PyavPicture:
             raise DecodeFailed(f"pixel format {self.frame.format.name} cannot be converted") from e
 
 
+class _Flow:
+    """One contiguous decoding, from a key packet on: packets in, frames out some packets later, with their times."""
+
+    def __init__(self, context: VideoCodecContext, first: Callable[[Packet], av.Packet]) -> None:  # type: ignore[type-arg]
+        """`first` makes the packet that a decoder can begin with."""
+        self._context = context
+        self._first = first
+        self._times: OrderedDict[int, MediaTime | None] = OrderedDict()
+        self._tick = 0
+
+    def decode(self, packet: Packet, *, whole: bool) -> list[VideoFrame]:
+        """Decode the next packet; not `whole`: pass it over if no other picture depends on it. Raises as PyAV."""
+        made = _padded(packet.data) if self._tick else self._first(packet)
+        self._tick += 1
+        made.pts = self._tick
+        self._times[self._tick] = packet.pts
+        if len(self._times) > _MAX_PENDING:
+            self._times.popitem(last=False)
+        # NONREF and no more: what a P picture refers to is not ours to guess, and BIDIR would leave some of it out.
+        self._context.skip_frame = "DEFAULT" if whole else "NONREF"
+        return self._context.decode(made)
+
+    def drain(self) -> list[VideoFrame]:
+        """The frames held back; the end of this flow. Raises as PyAV."""
+        return self._context.decode(None)
+
+    def time_of(self, frame: VideoFrame) -> MediaTime | None:
+        """The presentation time of the packet that carried this frame."""
+        return self._times.get(frame.pts) if frame.pts is not None else None
+
+
 class PyavDecoder:
     """Decodes packets of one codec configuration. One thread at a time.
 
@@ -109,9 +140,7 @@ class PyavDecoder:
             raise CodecUnsupported(f"no decoder for {config.codec}") from e
         self._reformatter = VideoReformatter()
         self._single: VideoCodecContext | None = None
-        self._flow: VideoCodecContext | None = None
-        self._times: OrderedDict[int, MediaTime | None] = OrderedDict()
-        self._tick = 0
+        self._flow: _Flow | None = None
 
     def key(self, packet: Packet) -> PyavPicture | None:
         """See `Decoder.key`: one packet, drained and flushed, is pixel-exact for any codec with true key pictures."""
@@ -128,22 +157,15 @@ class PyavDecoder:
 
     def feed(self, packets: Sequence[Packet]) -> PyavPicture | None:
         """See `Decoder.feed`. A damaged packet among good ones is passed over; DecodeFailed when all of them failed."""
+        flow = self._flow
+        if flow is None:
+            flow = self._flow = _Flow(self._context(), self._restoring)
         newest: VideoFrame | None = None
         failure: Exception | None = None
         came = False
         for packet in packets:
-            if self._flow is None:
-                self._flow = self._context()
-                first = self._restoring(packet)
-            else:
-                first = _padded(packet.data)
-            self._tick += 1
-            first.pts = self._tick
-            self._times[self._tick] = packet.pts
-            if len(self._times) > _MAX_PENDING:
-                self._times.popitem(last=False)
             try:
-                frames = self._flow.decode(first)
+                frames = flow.decode(packet, whole=False)
             except (av.error.FFmpegError, ValueError) as e:
                 failure = e
                 continue
@@ -151,14 +173,37 @@ class PyavDecoder:
             newest = frames[-1] if frames else newest
         if failure is not None and not came:
             raise _failed(failure) from failure
-        if newest is None:
-            return None
-        return self._picture(newest, self._times.get(newest.pts) if newest.pts is not None else None)
+        return None if newest is None else self._picture(newest, flow.time_of(newest))
+
+    def pictures(self, packets: Sequence[Packet], wanted: Collection[MediaTime]) -> Iterator[PyavPicture]:
+        """See `Decoder.pictures`. A damaged packet among good ones is passed over."""
+        last = max((i for i, packet in enumerate(packets) if packet.pts in wanted), default=-1)
+        if last < 0:
+            return
+        flow = _Flow(self._context(), self._restoring)
+        for packet in packets[: last + 1]:
+            try:
+                frames = flow.decode(packet, whole=packet.pts in wanted)
+            except (av.error.FFmpegError, ValueError):
+                continue
+            yield from self._wanted(flow, frames, wanted)
+        try:
+            frames = flow.drain()
+        except (av.error.FFmpegError, ValueError) as e:
+            raise _failed(e) from e
+        yield from self._wanted(flow, frames, wanted)
+
+    def _wanted(
+        self, flow: _Flow, frames: Sequence[VideoFrame], wanted: Collection[MediaTime]
+    ) -> Iterator[PyavPicture]:
+        for frame in frames:
+            time = flow.time_of(frame)
+            if time is not None and time in wanted:
+                yield self._picture(frame, time)
 
     def reset(self) -> None:
         """See `Decoder.reset`."""
         self._flow = None
-        self._times.clear()
 
     def _context(self) -> VideoCodecContext:
         self._check_size(self._config.width, self._config.height)

@@ -31,6 +31,8 @@ class GopBuffer:
         self._bytes = 0
         self._keys = 0
         self._dropped = 0
+        self._oldest_arrival = 0.0
+        self._oldest_s: float | None = None
 
     @property
     def limit(self) -> int:
@@ -52,28 +54,38 @@ class GopBuffer:
     def put(self, packet: Packet) -> None:
         """Take the next packet in decoding order."""
         with self._lock:
-            if not packet.key and not self._packets:
-                self._dropped += 1  # its key is gone: nobody could decode it
-                return
-            self._packets.append(packet)
-            self._bytes += packet.size
+            packets = self._packets
+            if not packets:
+                if not packet.key:
+                    self._dropped += 1  # its key is gone: nobody could decode it
+                    return
+                self._begin(packet)
+            packets.append(packet)
+            self._bytes += len(packet.data)
             self._keys += packet.key
-            while self._over(packet):
+            while packets:
+                span = self._span_s(packet)
+                if span <= self._max_seconds and self._fits():
+                    return
                 if self._keys > 1:
                     self._drop_oldest_group()
                     continue
-                if not self._fits_alone(packet):
+                if span > self._group_seconds or not self._fits():
                     self._empty()
-                break
+                return
 
     def tail(self) -> tuple[Packet, ...]:
         """The newest key packet and everything after it; empty where no complete beginning of a group is held."""
-        with self._lock:
-            found = list(self._packets)
+        found = self.held()
         for index in range(len(found) - 1, -1, -1):
             if found[index].key:
-                return tuple(found[index:])
+                return found[index:]
         return ()
+
+    def held(self) -> tuple[Packet, ...]:
+        """Everything, beginning at a key; more than one group where several fit."""
+        with self._lock:
+            return tuple(self._packets)
 
     def clear(self) -> None:
         """Forget everything: a new session, or a new configuration."""
@@ -81,40 +93,32 @@ class GopBuffer:
             self._packets.clear()
             self._bytes = self._keys = 0
 
-    def _over(self, newest: Packet) -> bool:
-        if not self._packets:
-            return False
-        return (
-            self._bytes > self._max_bytes
-            or len(self._packets) > self._max_packets
-            or _span_s(self._packets[0], newest) > self._max_seconds
-        )
+    def _fits(self) -> bool:
+        return self._bytes <= self._max_bytes and len(self._packets) <= self._max_packets
 
-    def _fits_alone(self, newest: Packet) -> bool:
-        """Whether the only group held may stay although it is longer than `max_seconds`."""
-        return (
-            self._bytes <= self._max_bytes
-            and len(self._packets) <= self._max_packets
-            and _span_s(self._packets[0], newest) <= self._group_seconds
-        )
+    def _begin(self, oldest: Packet) -> None:
+        """Note where the buffer begins, once, since every packet is measured from there."""
+        self._oldest_arrival = oldest.arrival
+        self._oldest_s = None if oldest.dts is None else oldest.dts.seconds
+
+    def _span_s(self, newest: Packet) -> float:
+        arrival = newest.arrival - self._oldest_arrival
+        if self._oldest_s is None or newest.dts is None:
+            return arrival
+        return max(arrival, newest.dts.seconds - self._oldest_s)
 
     def _drop_oldest_group(self) -> None:
         """Let the oldest group go by age: what the buffer is for, so it is no loss to be counted."""
         first = True
         while self._packets and (first or not self._packets[0].key):
             gone = self._packets.popleft()
-            self._bytes -= gone.size
+            self._bytes -= len(gone.data)
             self._keys -= gone.key
             first = False
+        if self._packets:
+            self._begin(self._packets[0])
 
     def _empty(self) -> None:
         self._dropped += len(self._packets)
         self._packets.clear()
         self._bytes = self._keys = 0
-
-
-def _span_s(oldest: Packet, newest: Packet) -> float:
-    arrival = newest.arrival - oldest.arrival
-    if oldest.dts is None or newest.dts is None:
-        return arrival
-    return max(arrival, newest.dts.seconds - oldest.dts.seconds)

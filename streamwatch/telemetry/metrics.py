@@ -66,6 +66,12 @@ class Metrics:
             _FromCounts("streamwatch_uncovered_seconds", "Live seconds not covered", "reason", self.uncovered),
         )
         self.decode = Counter("streamwatch_decode_seconds", "Processor seconds spent decoding", registry=registry)
+        self.cpu = Counter(
+            "streamwatch_watcher_cpu_seconds",
+            "Processor seconds of the watchers: receive (with all that is not named), decode, scale, infer",
+            ["part"],
+            registry=registry,
+        )
         self.inference = Histogram(
             "streamwatch_inference_seconds",
             "Processor seconds per scored frame and detector",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -11,6 +12,7 @@ from streamwatch.domain.decisions import Standing
 from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.link.messages import Assign, StandingState
+from streamwatch.runtime.look import Spent
 from streamwatch.runtime.pipeline import StreamPipeline, Tally
 
 
@@ -107,7 +109,7 @@ def _summed(tallies: Sequence[Tally]) -> list[Tally]:
         Tally(
             transport=transport,
             received=sum(t.received for t in group),
-            decode_s=sum(t.decode_s for t in group),
+            spent=functools.reduce(Spent.and_also, (t.spent for t in group)),
             looks_missed=sum(t.looks_missed for t in group),
             packets_dropped=sum(t.packets_dropped for t in group),
         )

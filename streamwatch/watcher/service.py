@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import functools
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -29,6 +31,8 @@ from streamwatch.link.messages import (
     Stop,
     ToWatcher,
 )
+from streamwatch.runtime.look import Spent
+from streamwatch.runtime.pipeline import Tally
 from streamwatch.runtime.workers import WorkerStatistics
 from streamwatch.watcher.board import Board, Builder, standings
 
@@ -88,6 +92,7 @@ class WatcherService:
         pid: int,
         clock: Clock,
         rss: Callable[[], int],
+        cpu_s: Callable[[], float] = time.process_time,
     ) -> None:
         self._wire = wire
         self._workshop = workshop
@@ -96,6 +101,7 @@ class WatcherService:
         self._pid = pid
         self._clock = clock
         self._rss = rss
+        self._cpu_s = cpu_s
 
     async def run(self) -> None:
         """Serve until the daemon says stop or is gone."""
@@ -145,7 +151,7 @@ class WatcherService:
                 Beat(
                     busy_s=statistics.busy_s,
                     rss_bytes=self._rss(),
-                    decode_s=sum(t.decode_s for t in tallies),
+                    cpu=_cpu(tallies, self._cpu_s()),
                     stuck_readers=self._workshop.stuck_readers,
                     looks_dropped=sum(t.looks_missed for t in tallies) + statistics.refused,
                     packets_dropped=sum(t.packets_dropped for t in tallies),
@@ -169,6 +175,16 @@ def _obey(message: Assign | Restand | Release | Demand, board: Board) -> None:
             pipeline = board.pipeline(message.stream)
             if pipeline is not None:
                 pipeline.demand(message.suspicion)
+
+
+def _cpu(tallies: Sequence[Tally], whole_s: float) -> dict[Literal["receive", "decode", "scale", "infer"], float]:
+    spent = functools.reduce(Spent.and_also, (tally.spent for tally in tallies), Spent())
+    return {
+        "receive": max(whole_s - sum(spent), 0.0),
+        "decode": spent.decode_s,
+        "scale": spent.scale_s,
+        "infer": spent.infer_s,
+    }
 
 
 def rss_bytes() -> int:

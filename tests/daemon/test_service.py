@@ -311,8 +311,12 @@ async def test_metrics_say_what_happened() -> None:
         await stage.covered("lobby")
         await stage.sample("lobby", gap_s=8.0)
         beat = {"busy_s": 0.0, "rss_bytes": 1, "packets_dropped": 0}
-        await stage.reception.on_message(0, Beat(decode_s=1.5, looks_dropped=2, received={"rtmp": 1000}, **beat))
-        await stage.reception.on_message(0, Beat(decode_s=2.0, looks_dropped=2, received={"rtmp": 1500}, **beat))
+        await stage.reception.on_message(
+            0, Beat(cpu={"decode": 1.5, "receive": 1}, looks_dropped=2, received={"rtmp": 1000}, **beat)
+        )
+        await stage.reception.on_message(
+            0, Beat(cpu={"decode": 2.0, "receive": 1.25}, looks_dropped=2, received={"rtmp": 1500}, **beat)
+        )
         await stage.pass_time(1)
         text = stage.metrics.render().decode()
         for line in (
@@ -320,6 +324,7 @@ async def test_metrics_say_what_happened() -> None:
             'streamwatch_samples_total{detector="cards"} 2.0',
             "streamwatch_sample_gap_seconds_count 1.0",
             "streamwatch_decode_seconds_total 2.0",
+            'streamwatch_watcher_cpu_seconds_total{part="receive"} 1.25',
             'streamwatch_received_bytes_total{transport="rtmp"} 1500.0',
             "streamwatch_mqtt_connected 1.0",
             "streamwatch_coverage_ratio 1.0",

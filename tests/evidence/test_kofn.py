@@ -146,3 +146,22 @@ def test_restoring_what_is_already_so_keeps_the_evidence() -> None:
     story(*scores((0, 0.9)), policy=policy)
     policy.restore(Standing(rule="card", open=False))
     assert story(*scores((1, 0.9)), policy=policy) == [(1, Level.ALARM)]
+
+
+def test_a_look_back_confirms_with_an_older_picture_and_the_story_begins_there() -> None:
+    policy = KOfN(RULE)
+    first = policy.observe(sample(10, 0.9))
+    assert (first.level, first.missing, first.spacing_s) == (Level.SUSPECTED, 1, 0.4)
+    assert policy.observe(sample(9.8, 0.9)).level is Level.SUSPECTED  # too near to count
+    alarm = policy.observe(sample(9.5, 0.95))
+    assert alarm.level is Level.ALARM
+    assert [hit.arrival for hit in alarm.hits] == [10, 9.5]
+    assert alarm.first_seen is not None
+    assert alarm.last_seen is not None
+    assert (alarm.first_seen.arrival, alarm.last_seen.arrival) == (9.5, 10)
+
+
+def test_a_look_back_further_than_the_window_does_not_count() -> None:
+    policy = KOfN(RULE)
+    policy.observe(sample(20, 0.9))
+    assert policy.observe(sample(9, 0.9)).level is not Level.ALARM

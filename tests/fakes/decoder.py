@@ -3,7 +3,7 @@ of any picture, `torn:N` a damaged one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,12 @@ class FakeDecoder:
     def feed(self, packets: Sequence[Packet]) -> FakePicture | None:
         self.log.append(("feed", len(packets)))
         return self._picture(packets[-1])
+
+    def pictures(self, packets: Sequence[Packet], wanted: Collection[MediaTime]) -> Iterator[FakePicture]:
+        self.log.append(("pictures", len(packets)))
+        for packet in packets:
+            if packet.pts in wanted and (picture := self._picture(packet)) is not None:
+                yield picture
 
     def reset(self) -> None:
         self.log.append(("reset", 0))

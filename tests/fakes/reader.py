@@ -30,6 +30,7 @@ class FakeReader:
     def __init__(self, script: Iterable[Step]) -> None:
         self._script = script
         self.cancelled = False
+        self._unbroken = False
 
     async def run(self, sink: PacketSink) -> None:
         try:
@@ -39,13 +40,13 @@ class FakeReader:
             self.cancelled = True
             raise
 
-    @staticmethod
-    async def _play(step: Step, sink: PacketSink) -> None:
+    async def _play(self, step: Step, sink: PacketSink) -> None:
         match step:
             case MediaInfo():
                 sink.opened(step)
             case Packet():
-                if step.key or sink.appetite().everything:
+                self._unbroken = step.key or (self._unbroken and sink.appetite().everything)
+                if self._unbroken:
                     sink.put(step)
                 else:
                     sink.skipped(step.size)

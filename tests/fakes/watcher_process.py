@@ -85,7 +85,7 @@ class FakeWatcher:
                         Beat(
                             busy_s=self._busy_s,
                             rss_bytes=self._rss_bytes,
-                            decode_s=0,
+                            cpu={},
                             looks_dropped=0,
                             packets_dropped=0,
                             received={},

@@ -108,7 +108,7 @@ def beat(**changes: Any) -> Beat:
     fields: dict[str, Any] = {
         "busy_s": 0.0,
         "rss_bytes": 1,
-        "decode_s": 0.0,
+        "cpu": {"decode": 0.0},
         "looks_dropped": 0,
         "packets_dropped": 0,
         "received": {"rtmp": 1},
@@ -181,7 +181,7 @@ LARGEST: tuple[Message, ...] = (
     beat(
         busy_s=LONG,
         rss_bytes=2**63 - 1,
-        decode_s=LONG,
+        cpu=dict.fromkeys(("receive", "decode", "scale", "infer"), LONG),
         looks_dropped=2**63 - 1,
         packets_dropped=2**63 - 1,
         received=dict.fromkeys(("rtmp", "hls", "rtsp", "srt", "file"), 2**63 - 1),

@@ -67,7 +67,11 @@ class Stage:
         time = MediaTime.of(round(self.media_s * 90_000), Fraction(1, 90_000))
         packet = Packet(config, data.encode(), time, time, key, self.clock.monotonic())
         await asyncio.to_thread(self.pipeline.put, packet)
-        await asyncio.to_thread(self.pipeline._idle.wait, 5)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Every look that was begun is over."""
+        await asyncio.to_thread(self.pipeline._looks.wait, 5)
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -112,8 +116,8 @@ async def test_a_bright_picture_brings_looks_between_the_keys_and_then_an_alarm(
         await stage.put("shade:0")
     assert len(stage.scores) == 2
     before = stage.clock.monotonic()
-    while stage.scores[-1] < 0.8:
-        await stage.put("shade:250")
+    await stage.put("shade:250")
+    assert stage.scores[2] > 0.8
     for _ in range(10):
         await stage.put("shade:250", key=False, after=0.1)
     levels = [message.level for message in stage.of(RuleLevel)]
@@ -123,6 +127,71 @@ async def test_a_bright_picture_brings_looks_between_the_keys_and_then_an_alarm(
     assert alarm.hits[1].arrival - alarm.hits[0].arrival == pytest.approx(0.5, abs=0.11)
     assert stage.clock.monotonic() - before < 12
     assert any(word == "feed" for word, _ in stage.decoded)
+
+
+async def test_a_first_suspicion_is_confirmed_at_once_from_what_was_received_before_it(stage: Stage) -> None:
+    for _ in range(8):
+        await stage.put("shade:0")
+    for _ in range(19):
+        await stage.put("shade:250", key=False, after=0.1)
+    assert stage.of(RuleLevel) == []
+    await stage.put("shade:250", after=0.1)
+    await stage.settled()
+    levels = stage.of(RuleLevel)
+    assert [message.level for message in levels[:2]] == [Level.SUSPECTED, Level.ALARM]
+    suspected, alarm = levels[:2]
+    assert alarm.hits[0] == suspected.hits[0]
+    assert 0.4 <= alarm.hits[0].media_s - alarm.hits[1].media_s <= 2
+    assert alarm.first_seen.media_s < suspected.first_seen.media_s
+    gaps = [message.gap_s for message in stage.of(Sampled)]
+    assert gaps[0] is None
+    assert gaps[-1] is None  # a look back is no gap kept
+
+
+async def test_a_suspicion_that_nothing_before_it_bears_out_is_not_looked_back_at_twice(stage: Stage) -> None:
+    for _ in range(8):
+        await stage.put("shade:0")
+    for _ in range(19):
+        await stage.put("shade:0", key=False, after=0.1)
+    await stage.put("shade:250", after=0.1)
+    await stage.put("shade:0", key=False, after=0.1)
+    assert [message.level for message in stage.of(RuleLevel)] == [Level.SUSPECTED]
+    assert [word for word, _ in stage.decoded].count("pictures") == 1
+
+
+async def test_where_media_comes_in_bursts_the_rest_of_the_segment_confirms(stage: Stage) -> None:
+    stage.pipeline.opened(MediaInfo(H264, "hls", burst_s=4, on_demand=True))
+    await stage.put("shade:250")
+    assert stage.pipeline.appetite().everything
+    assert not stage.pipeline.appetite().lookback_only
+    stage.clock.advance(0.05)
+    for _ in range(20):
+        stage.media_s += 0.1
+        await stage.put("shade:250", key=False, after=0)
+    await stage.settled()
+    assert stage.of(RuleLevel)[-1].level is Level.ALARM
+    assert stage.clock.monotonic() < 1003
+
+
+async def test_calm_between_keys_only_the_buffer_is_fed(stage: Stage) -> None:
+    await stage.put("shade:0")
+    appetite = stage.pipeline.appetite()
+    assert (appetite.everything, appetite.lookback_only) == (True, True)
+    assert appetite.look_at == pytest.approx(stage.clock.monotonic() + 9.5)
+    assert appetite.key_at == pytest.approx(stage.clock.monotonic() + 7.5)
+    for _ in range(10):
+        await stage.put("shade:255", key=False, after=0.1)
+    assert stage.scores == [0.0]
+    assert [word for word, _ in stage.decoded] == ["key"]
+
+
+async def test_another_format_is_not_looked_back_across(stage: Stage) -> None:
+    for index in range(20):
+        await stage.put("shade:250" if index else "shade:0", key=index == 0, after=0.1)
+    await stage.put("shade:0", after=8, config=CodecConfig("h264", b"other", 64, 36))
+    await stage.put("shade:250", after=8, config=CodecConfig("h264", b"other", 64, 36))
+    await stage.settled()
+    assert all(level.level is not Level.ALARM for level in stage.of(RuleLevel))
 
 
 async def test_a_damaged_picture_is_reported_and_never_counts(stage: Stage) -> None:

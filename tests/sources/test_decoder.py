@@ -64,6 +64,20 @@ def test_contiguous_decoding_gives_the_same_pixels_and_times(form):
     assert seen >= 4
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_pictures_asked_for_by_time_are_those_of_a_full_decode(form):
+    container, arguments = FORMS[form]
+    data = media.encode(container, frames=60, **arguments)
+    whole = media.full_decode(data)
+    packets = media.packets(data)
+    wanted = {packet.pts for packet in packets[7:50:9]}
+    decoder = PyavDecoder(packets[0].config, max_pixels=LIMIT)
+    found = {picture.pts: picture for picture in decoder.pictures(packets, wanted)}
+    assert found.keys() == wanted
+    for time, picture in found.items():
+        assert np.array_equal(picture.frame.to_ndarray(format="rgb24"), whole[time.seconds_exact])
+
+
 def _at(packet: Packet) -> Fraction:
     assert packet.pts is not None
     return packet.pts.seconds_exact

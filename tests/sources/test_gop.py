@@ -108,3 +108,14 @@ def test_readers_see_whole_groups_while_packets_come():
         assert not tail or tail[0].key
         assert buffer.size <= 1000
     thread.join()
+
+
+def test_what_is_held_begins_at_the_oldest_whole_group():
+    buffer = GopBuffer(max_seconds=4, max_bytes=1 << 20)
+    for number in range(100):
+        buffer.put(packet(number * 0.1, key=number % 20 == 0))
+    held = buffer.held()
+    assert held[0].key
+    assert sum(one.key for one in held) == 2
+    assert held[-1].arrival - held[0].arrival <= 4
+    assert buffer.tail() == held[20:]

@@ -24,6 +24,7 @@ from streamwatch.link.messages import (
     StandingState,
     Stop,
 )
+from streamwatch.runtime.look import Spent
 from streamwatch.runtime.pipeline import Tally
 from streamwatch.runtime.workers import WorkerStatistics
 from streamwatch.watcher.service import WatcherService
@@ -43,7 +44,7 @@ class FakePipeline:
     def __init__(self, spec: StreamSpec) -> None:
         self.spec = spec
         self.done: list[object] = []
-        self.tally = Tally("rtmp", 100, 0.5, 1, 2)
+        self.tally = Tally("rtmp", 100, Spent(0.5, 0.1, 0.2), 1, 2)
 
     def restore(self, standing: Sequence[Standing]) -> None:
         self.done.append(tuple(standing))

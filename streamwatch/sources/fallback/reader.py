@@ -281,15 +281,14 @@ class PyavReader:
 
         announce()
         self._opened.set()
-        begun = False
+        unbroken = False  # nothing between keys was passed over since the last key
         for packet in self._packets(container, video):
-            begun = begun or packet.is_keyframe
             arrival = self._arrival(converter, packet, pace)
             # A change of format rides on a packet, and must not be missed because nobody wants its payload.
-            wanted = begun and (
-                packet.is_keyframe or packet.has_sidedata("new_extradata") or sink.appetite().everything
+            unbroken = packet.is_keyframe or (
+                unbroken and (packet.has_sidedata("new_extradata") or sink.appetite().everything)
             )
-            if not wanted:
+            if not unbroken:
                 sink.skipped(packet.size)
                 continue
             taken = converter.convert(packet, arrival)
