@@ -41,11 +41,13 @@ from streamwatch.runtime.workers import DecoderCache, DecodeWorkers, Job, Worker
 from streamwatch.sampling.adaptive import AdaptiveSampler
 from streamwatch.sandbox.report import LayerState
 from streamwatch.sources.address import AddressPolicy
-from streamwatch.sources.base import Decoder
+from streamwatch.sources.base import Decoder, Reader
 from streamwatch.sources.decoder import make_decoder
 from streamwatch.sources.fallback.reader import PyavReader
 from streamwatch.sources.gop import GopBuffer
+from streamwatch.sources.hls.reader import HlsReader
 from streamwatch.sources.probe import probe
+from streamwatch.sources.rtmp.reader import RtmpReader
 from streamwatch.telemetry import logs
 from streamwatch.watcher.service import WatcherService, rss_bytes
 
@@ -155,9 +157,16 @@ class Workbench:
         spec = _to_inspect(SafeUrl(orders.url))
         return await probe(self._reader(spec), self._decoder, seconds=orders.seconds, clock=self._clock)
 
-    def _reader(self, spec: StreamSpec) -> PyavReader:
+    def _reader(self, spec: StreamSpec) -> Reader:
+        """The way of reading that suits the address: our own where there is one and nobody forces the fallback."""
         allowed = self._orders.allow_hosts if self._orders else ()
         policy = AddressPolicy(spec.url, allow_hosts=allowed)
+        if not spec.fallback:
+            match spec.url.scheme:
+                case "rtmp" | "rtmps":
+                    return RtmpReader(spec, policy=policy, clock=self._clock)
+                case "http" | "https":
+                    return HlsReader(spec, policy=policy, clock=self._clock)
         return PyavReader(spec, policy=policy, clock=self._clock, max_pixels=self._max_pixels)
 
     def _decoder(self, config: CodecConfig) -> Decoder:
