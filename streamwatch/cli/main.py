@@ -28,6 +28,7 @@ EXAMPLES = {
     "demo": "streamwatch demo --until-alert",
     "models": "streamwatch models verify models/test-card",
     "test-card": "streamwatch test-card publish rtmp://127.0.0.1/live/lobby --for 1m",
+    "bench": "streamwatch bench --scenario 360p-10s --compare",
     "schema": "streamwatch schema alert > alert.schema.json",
 }
 """Every command, in the order of the help, with the example that its help ends with."""

@@ -1,0 +1,110 @@
+"""How a scenario is run: in steady state, at a share of the core, or with more and more streams."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from streamwatch.bench import measure, proc
+from streamwatch.bench.measure import FEW, Figures, Told
+from streamwatch.bench.scenarios import Kind, Scenario, next_count
+from streamwatch.bench.site import Site
+from streamwatch.bench.subject import Job, Subject
+from streamwatch.domain.errors import OutsideError
+
+_STEPS: Final = 6
+"""Numbers of streams that are tried before the search ends."""
+
+
+async def run(scenario: Scenario, site: Site, model: Path, *, core: int, told: Told) -> Figures:
+    """Measure a scenario once. Raises OutsideError where it cannot be measured."""
+    job = Job(scenario.gap_s, scenario.lookback_s, model, fallback=scenario.fallback)
+    async with _watching(site, job, core) as subject:
+        few = min(FEW, scenario.streams)
+        await subject.begin(few)
+        await measure.covered(subject, few, told)
+        await asyncio.sleep(job.gap_s)
+        bench = _Bench(
+            subject=subject, site=site, job=job, scenario=scenario,
+            small=proc.memory(measure.holder(subject)), few=few, told=told,
+        )  # fmt: skip
+        match scenario.kind:
+            case Kind.STEADY:
+                return await bench.at(scenario.streams)
+            case Kind.LOAD:
+                share = (await bench.at(scenario.streams))["core_share"] or 1.0
+                return await bench.at(min(max(round(scenario.streams * scenario.load / share), few), scenario.most))
+            case Kind.LIMIT:
+                return await bench.limit()
+
+
+def kept(figures: Figures) -> bool:
+    """Whether every stream was looked at within the gap all the time, and no watcher broke."""
+    return figures["uncovered_s"] == 0 and not figures["restarts"]
+
+
+class _Bench:
+    """A daemon that is measured with growing numbers of streams."""
+
+    def __init__(
+        self,
+        *,
+        subject: Subject,
+        site: Site,
+        job: Job,
+        scenario: Scenario,
+        small: proc.Memory | None,
+        few: int,
+        told: Told,
+    ) -> None:
+        self._subject, self._site, self._job, self._scenario = subject, site, job, scenario
+        self._small, self._few, self._now, self._told = small, few, few, told
+
+    async def at(self, streams: int) -> Figures:
+        """Watch so many streams and measure."""
+        before, self._now = self._now, streams
+        await measure.grow(self._subject, before, streams, over_s=self._job.gap_s, told=self._told)
+        return await self._window()
+
+    async def limit(self) -> Figures:
+        """The figures of the largest number that kept the gap; `broke_at` is the smallest that did not."""
+        best: Figures | None = None
+        streams = self._scenario.streams
+        for _ in range(_STEPS):
+            try:
+                figures = await self.at(streams)
+                if not kept(figures):
+                    figures = await self._window()  # others use this machine too: only what happens twice is ours
+            except OutsideError:
+                if best is None:
+                    raise
+                return {**best, "broke_at": streams}
+            if not kept(figures):
+                return {
+                    **(best or {**figures, "streams": 0}),
+                    "broke_at": streams,
+                    "broke_uncovered_s": figures["uncovered_s"],
+                }
+            best = figures
+            if streams >= self._scenario.most:
+                break
+            streams = next_count(streams, figures["core_share"] or 1.0, most=self._scenario.most)
+        return {**(best or {}), "broke_at": None}
+
+    async def _window(self) -> Figures:
+        return await measure.window(
+            self._subject, self._site, self._job, self._now,
+            few=self._few, small=self._small, window_s=self._scenario.window_s, told=self._told,
+        )  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def _watching(site: Site, job: Job, core: int) -> AsyncIterator[Subject]:
+    subject = Subject(site, job, core=core)
+    try:
+        yield subject
+    finally:
+        await subject.stop()
