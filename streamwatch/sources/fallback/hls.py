@@ -16,7 +16,8 @@ from collections.abc import Callable
 from streamwatch.domain.errors import CodecUnsupported, Dropped, PolicyRefused, Refused, StreamError
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.sources.fallback.fetch import Cancelled, Fetcher, Response
-from streamwatch.sources.hls.playlist import MAX_BYTES, NotAPlaylist, Playlist, Rendition, Segment, lowest, parse
+from streamwatch.sources.hls.listed import Segment
+from streamwatch.sources.hls.playlist import MAX_BYTES, NotAPlaylist, Playlist, Rendition, lowest, parse
 
 _MAX_HEAD = 4 << 20
 """Bytes of an initialisation part."""

@@ -62,12 +62,14 @@ class Demuxer:
         for unit in fmp4.units(data, known):
             yield [unit]
 
-    async def key(self, head: Head, track: Track | None) -> Unit | None:
+    async def key(self, head: Head, track: Track | None, *, size: int = 0) -> Unit | None:
         """Fetch as much of a segment as its first key picture takes, and return that; None where it has none.
+
+        `size`: bytes to begin with, where they are known.
 
         Raises: as `Head.more`, NoVideo.
         """
-        data = await head.more(round(self._guess * _GENEROUS) or _FIRST_GUESS)
+        data = await head.more(size or round(self._guess * _GENEROUS) or _FIRST_GUESS)
         return await (self._mp4_key(head, data, track) if is_mp4(data) else self._ts_key(head, data))
 
     async def _ts_key(self, head: Head, data: bytes) -> Unit | None:
@@ -75,12 +77,12 @@ class Demuxer:
         got = 0
         while True:
             got += len(data)
-            found = demuxer.feed(data)
-            if head.over:
+            found = demuxer.feed(data, until_key=True)
+            if head.over and not demuxer.complete_at:
                 found += demuxer.finish()
             key = next((unit for unit in found if unit.key), None)
             if key is not None:
-                self._learn(demuxer.complete_at if not head.over else got)
+                self._learn(demuxer.complete_at or got)
             if key is not None or head.over or got > _MAX_HEAD:
                 self._before = demuxer if demuxer.config else self._before
                 return key

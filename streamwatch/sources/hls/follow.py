@@ -6,13 +6,13 @@ from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import CodecUnsupported, Dropped, PolicyRefused, Refused, StreamError
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.sources.hls.http import Answer, Fetcher, Validators
+from streamwatch.sources.hls.listed import Segment
 from streamwatch.sources.hls.playlist import (
     MAX_BYTES,
     WORTH_LOOKING_AT,
     NotAPlaylist,
     Playlist,
     Rendition,
-    Segment,
     lowest,
     parse,
 )
@@ -62,7 +62,7 @@ class Follower:
         self._unchanged = False
         self._behind = 0
         self.playlist = Playlist(target_s=ASSUMED_TARGET_S)
-        self.loaded_at = float("-inf")
+        self.loaded_at = self._grew_at = float("-inf")
         self.renditions: tuple[tuple[int, int], ...] = ()
         self.pictures: Rendition | None = None
         """A playlist of key pictures alone that serves as well as this one."""
@@ -77,6 +77,11 @@ class Follower:
     def target_s(self) -> float:
         """The playlist's target duration in seconds."""
         return self.playlist.target_s
+
+    @property
+    def stale_s(self) -> float:
+        """Seconds between the newest answer and the one that last brought anything new."""
+        return self.loaded_at - self._grew_at
 
     @property
     def reload_at(self) -> float:
@@ -104,12 +109,9 @@ class Follower:
         self._url, self._child = answer.url, True
         self._take(playlist, answer)
         self.recorded = playlist.ended and (playlist.recorded or self._from_start)
-        if playlist.ended and not self.recorded:
-            self.next = playlist.next_number  # it was over before we came: nothing of it is live
-        elif not self.recorded:
-            self.next = max(playlist.first, playlist.next_number - 1)
-        else:
-            self.next = playlist.first
+        self.next = playlist.first
+        if not self.recorded:
+            self.to_edge()
 
     async def reload(self) -> bool:
         """Ask once more; True where there are segments that were not there before. Raises as `open`."""
@@ -137,6 +139,10 @@ class Follower:
         index = self.next - playlist.first
         return playlist.segments[index] if index < len(playlist.segments) else None
 
+    def to_edge(self) -> None:
+        """Go on with the newest segment."""
+        self.next = max(self.playlist.first, self.playlist.next_number - 1)
+
     def _take(self, playlist: Playlist, answer: Answer) -> None:
         fresh = self.loaded_at != float("-inf")
         part, before = playlist.part, self.playlist
@@ -147,6 +153,7 @@ class Follower:
             raise Dropped("the playlist began anew")
         self.playlist = playlist
         self.loaded_at = self._clock.monotonic()
+        self._grew_at = self._grew_at if self._unchanged else self.loaded_at
         self._validators = answer.validators
         self._body = hash(answer.body)
 
@@ -172,10 +179,8 @@ class Follower:
 
 def _pictures(playlist: Playlist, chosen: Rendition, min_height: int) -> Rendition | None:
     """The list of key pictures that fits the chosen rendition: large enough, and no larger than that."""
-    fitting = [
-        r for r in playlist.pictures
-        if r.height and r.height >= min(min_height, chosen.height) and r.width * r.height <= chosen.width * chosen.height
-    ]  # fmt: skip
+    least, most = min(min_height, chosen.height), chosen.width * chosen.height
+    fitting = [r for r in playlist.pictures if r.height and r.height >= least and r.width * r.height <= most]
     return min(fitting, key=lambda r: (r.width * r.height, r.bandwidth)) if fitting else None
 
 

@@ -8,11 +8,13 @@ their base only when somebody follows them.
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
 from urllib.parse import urljoin
+
+from streamwatch.sources.hls.listed import Part, Segment
+from streamwatch.sources.hls.tags import Span, attributes, seconds, size, span, whole
 
 MAX_BYTES = 512 << 10
 MAX_LINES = 5_000
@@ -21,32 +23,14 @@ MAX_LINE = 8_192
 MAX_TARGET_S = 120.0
 """A target duration beyond this is not believed: it would stretch every limit that is built on it."""
 
-# Each step takes a run whole, so that a long one is read once. Steps are counted, the ones between attributes too.
-_STEP = re.compile(r'([A-Z0-9-]++)(?:=("[^"]*+"|[^",]*+))?|[^A-Z0-9-]++')
-_MAX_STEPS = 120
 _MAX_RENDITIONS = 200
 _VIDEO_CODECS = ("avc", "hvc", "hev", "av01", "vp09", "vp8", "dvh", "mp4v")
-_MAX_DIGITS = 32
-_MAX_SIDE = 1 << 16
-_BLOCK_BITS = 128
 WORTH_LOOKING_AT = 200
 """Lines of height under which a rendition is passed over when there is a larger one: detectors look at 224 x 224."""
 
 
 class NotAPlaylist(ValueError):
     """The bytes are not an HLS playlist."""
-
-
-class Protected(ValueError):
-    """Encrypted in a way for which nobody will give us a key."""
-
-
-class Cipher(NamedTuple):
-    """How a segment is encrypted: AES-128, CBC, padded."""
-
-    url: str
-    """Where its key is."""
-    iv: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,72 +53,6 @@ class Rendition:
     def audio_only(self) -> bool:
         """It names codecs, and none of them is video."""
         return not self.width and bool(self.codecs) and not any(c in self.codecs.lower() for c in _VIDEO_CODECS)
-
-
-class Segment(NamedTuple):
-    """One media segment, as listed: what its tags say is read when it is about to be fetched.
-
-    A named tuple because it is made by the thousand, under the interpreter's lock.
-    """
-
-    number: int
-    seconds: float
-    discontinuity: bool
-    uri: str
-    """As written, to be followed from `base`; empty where there is nothing to fetch."""
-    base: str
-    span: tuple[int, int] | None = None
-    """Offset and length inside the file, where it is only a part of one."""
-    head: str = ""
-    """The attributes of the EXT-X-MAP in force: equal ones name the same initialisation part."""
-    key: str = ""
-    """The attributes of the EXT-X-KEY in force."""
-
-    @property
-    def url(self) -> str:
-        """The whole address, empty where there is none. Raises ValueError where it cannot be read."""
-        return urljoin(self.base, self.uri) if self.uri else ""
-
-    @property
-    def map_url(self) -> str:
-        """The whole address of the initialisation part, empty where there is none. Raises as `url`."""
-        uri = _attributes(self.head).get("URI", "")
-        return urljoin(self.base, uri) if uri else ""
-
-    @property
-    def map_span(self) -> tuple[int, int] | None:
-        """Offset and length of the initialisation part, where it is only a part of a file. Raises ValueError."""
-        span = _attributes(self.head).get("BYTERANGE")
-        return None if span is None else _span(span, 0)
-
-    @property
-    def encrypted(self) -> bool:
-        """Its bytes need a key."""
-        return bool(self.key) and _attributes(self.key).get("METHOD", "NONE") != "NONE"
-
-    @property
-    def cipher(self) -> Cipher | None:
-        """How to decrypt it, None where it is in the clear.
-
-        Raises Protected where only a rights manager could, ValueError where the tag cannot be read.
-        """
-        if not self.encrypted:
-            return None
-        tag = _attributes(self.key)
-        if tag["METHOD"] != "AES-128" or tag.get("KEYFORMAT", "identity") != "identity":
-            raise Protected("the segments are encrypted for a rights manager")
-        if not tag.get("URI"):
-            raise ValueError("a key without an address")
-        return Cipher(urljoin(self.base, tag["URI"]), _iv(tag.get("IV"), self.number))
-
-
-class Part(NamedTuple):
-    """A part of a segment, listed before the segment itself is whole."""
-
-    segment: Segment
-    """The part as something to fetch; its number is that of the segment it belongs to."""
-    place: int
-    """In its segment, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +116,6 @@ def lowest(renditions: tuple[Rendition, ...], min_height: int = WORTH_LOOKING_AT
     return min(video, key=lambda r: r.bandwidth)
 
 
-def _attributes(text: str) -> dict[str, str]:
-    steps = islice(_STEP.finditer(text), _MAX_STEPS)
-    return {step[1]: step[2].strip('"') for step in steps if step[2] is not None}
-
-
 def _renditions(lines: list[str], base: str) -> tuple[Rendition, ...]:
     found: list[Rendition] = []
     pending: str | None = None
@@ -210,7 +123,7 @@ def _renditions(lines: list[str], base: str) -> tuple[Rendition, ...]:
         if line.startswith("#EXT-X-STREAM-INF:"):
             pending = line.partition(":")[2]
         elif line and not line.startswith("#") and pending is not None:
-            found.append(_rendition(line, _attributes(pending), base))
+            found.append(_rendition(line, attributes(pending), base))
             pending = None
             if len(found) >= _MAX_RENDITIONS:
                 break
@@ -219,154 +132,163 @@ def _renditions(lines: list[str], base: str) -> tuple[Rendition, ...]:
 
 def _pictures(lines: list[str], base: str) -> tuple[Rendition, ...]:
     tags = (line.partition(":")[2] for line in lines if line.startswith("#EXT-X-I-FRAME-STREAM-INF:"))
-    listed = (_attributes(tag) for tag in islice(tags, _MAX_RENDITIONS))
+    listed = (attributes(tag) for tag in islice(tags, _MAX_RENDITIONS))
     return tuple(_rendition(tag["URI"], tag, base) for tag in listed if tag.get("URI"))
 
 
-def _rendition(uri: str, attributes: dict[str, str], base: str) -> Rendition:
-    width, height = _size(attributes.get("RESOLUTION", ""))
+def _rendition(uri: str, tag: dict[str, str], base: str) -> Rendition:
+    width, height = size(tag.get("RESOLUTION", ""))
     return Rendition(
         uri=uri,
-        bandwidth=_whole(attributes.get("BANDWIDTH", "0")),
+        bandwidth=whole(tag.get("BANDWIDTH", "0")),
         width=width,
         height=height,
-        codecs=attributes.get("CODECS", ""),
+        codecs=tag.get("CODECS", ""),
         base=base,
     )
 
 
-def _iv(text: str | None, number: int) -> bytes:
-    """The initialisation vector: as written, else the segment's number."""
-    if text is None:
-        return (number % (1 << _BLOCK_BITS)).to_bytes(16)
-    digits = text[2:]
-    if text[:2].lower() != "0x" or not digits or len(digits) > _BLOCK_BITS // 4:
-        raise ValueError("an initialisation vector that cannot be read")
-    return int(digits, 16).to_bytes(16)
-
-
-def _whole(text: str) -> int:
-    if len(text) > _MAX_DIGITS:
-        raise ValueError("a number of too many digits")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    if len(text) > _MAX_DIGITS:
-        raise ValueError("a number of too many digits")
-    return float(text)
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Width and height, (0, 0) where none is written or nobody could mean it."""
-    width, _, height = text.partition("x")
-    size = _whole(width or "0"), _whole(height or "0")
-    return size if all(0 < side < _MAX_SIDE for side in size) else (0, 0)
-
-
-def _span(text: str, after: int) -> tuple[int, int]:
-    length, _, offset = text.partition("@")
-    start, size = _whole(offset) if offset else after, _whole(length)
-    if start < 0 or size <= 0:
-        raise ValueError("a byte range outside the file")
-    return start, size
-
-
 class _Media:
-    """The tags that apply to the next segment."""
+    """A media playlist while it is read, tag by tag: what was said of it, and what applies to the next segment."""
 
     def __init__(self, base: str) -> None:
         self.base = base
-        self.seconds = 0.0
-        self.discontinuity = False
-        self.span: tuple[int, int] | None = None
-        self.span_end = 0
-        self.head = ""
-        self.key = ""
-        self.gap = False
-        self.part: Part | None = None
-        self.parts = 0
+        self.segments: list[Segment] = []
+        self.target = 0.0
+        self.first = 0
+        self.ended = self.vod = self.pictures_only = False
+        self.newest_part: tuple[str, int, int, str, str] | None = None
+        self._seconds = 0.0
+        self._discontinuity = self._gap = False
+        self._span: Span | None = None
+        self._span_end = 0
+        self._head = self._key = ""
+        self._parts = 0
 
-    def tag(self, name: str, value: str) -> None:
-        if name == "#EXTINF":
-            self.seconds = max(0.0, _seconds(value.partition(",")[0] or "0"))
-        elif name == "#EXT-X-DISCONTINUITY":
-            self.discontinuity = True
-        elif name == "#EXT-X-BYTERANGE":
-            self.span = _span(value, self.span_end)
-            self.span_end = sum(self.span)
-        elif name == "#EXT-X-MAP":
-            self.head = value
-        elif name == "#EXT-X-KEY":
-            # The same segments may be offered to several rights managers beside a plain key: the plain one is ours.
-            if not self.key or "KEYFORMAT=" not in value or 'KEYFORMAT="identity"' in value:
-                self.key = value
-        elif name == "#EXT-X-GAP":
-            self.gap = True
+    def segment(self, uri: str) -> None:
+        number = self.first + len(self.segments)
+        self.segments.append(
+            Segment(
+                number,
+                self._seconds,
+                self._discontinuity,
+                "" if self._gap else uri,
+                self.base,
+                self._span,
+                self._head,
+                self._key,
+            )
+        )
+        self._seconds, self._discontinuity, self._span, self._gap = 0.0, False, None, False
+        self._parts = 0
 
-    def see_part(self, value: str, number: int) -> None:
-        """Keep it where a decoder can begin with it: of thousands, one is ever fetched."""
-        self.parts += 1
-        if "INDEPENDENT=YES" not in value or "GAP=YES" in value:
-            return
-        tag = _attributes(value)
-        span = tag.get("BYTERANGE")
-        if not tag.get("URI") or (span is not None and "@" not in span):
-            return
-        place = None if span is None else _span(span, 0)
-        seconds = _seconds(tag.get("DURATION", "0"))
-        made = Segment(number, seconds, self.discontinuity, tag["URI"], self.base, place, self.head, self.key)
-        self.part = Part(made, self.parts - 1)
+    def part(self) -> Part | None:
+        """The newest one a decoder can begin with. Only now are its attributes read: of thousands, one matters."""
+        if self.newest_part is None:
+            return None
+        value, number, place, head, key = self.newest_part
+        tag = attributes(value)
+        where = tag.get("BYTERANGE")
+        if not tag.get("URI") or (where is not None and "@" not in where):
+            return None
+        inside = None if where is None else span(where, 0)
+        lasts = seconds(tag.get("DURATION", "0"))
+        return Part(
+            Segment(
+                number, lasts, discontinuity=False, uri=tag["URI"], base=self.base, span=inside, head=head, key=key
+            ),
+            place,
+        )
 
-    def segment(self, uri: str, number: int) -> Segment:
-        uri = "" if self.gap else uri
-        made = Segment(number, self.seconds, self.discontinuity, uri, self.base, self.span, self.head, self.key)
-        self.seconds, self.discontinuity, self.span, self.gap = 0.0, False, None, False
-        self.parts = 0
-        return made
+    def see_target(self, value: str) -> None:
+        self.target = seconds(value)
+
+    def see_first(self, value: str) -> None:
+        if self.segments:
+            raise ValueError("segments before their number")
+        self.first = whole(value)
+
+    def see_skip(self, value: str) -> None:
+        if self.segments:
+            raise ValueError("segments before those that are left out")
+        self.first += whole(attributes(value).get("SKIPPED-SEGMENTS", "0"))
+
+    def see_end(self, _: str) -> None:
+        self.ended = True
+
+    def see_kind(self, value: str) -> None:
+        self.vod = value == "VOD"
+
+    def see_pictures_only(self, _: str) -> None:
+        self.pictures_only = True
+
+    def see_duration(self, value: str) -> None:
+        self._seconds = max(0.0, seconds(value.partition(",")[0] or "0"))
+
+    def see_discontinuity(self, _: str) -> None:
+        self._discontinuity = True
+
+    def see_gap(self, _: str) -> None:
+        self._gap = True
+
+    def see_span(self, value: str) -> None:
+        self._span = span(value, self._span_end)
+        self._span_end = sum(self._span)
+
+    def see_head(self, value: str) -> None:
+        self._head = value
+
+    def see_key(self, value: str) -> None:
+        # The same segments may be offered to several rights managers beside a plain key: the plain one is ours.
+        if not self._key or "KEYFORMAT=" not in value or 'KEYFORMAT="identity"' in value:
+            self._key = value
+
+    def see_part(self, value: str) -> None:
+        if "INDEPENDENT=YES" in value and "GAP=YES" not in value:
+            number = self.first + len(self.segments)
+            self.newest_part = (value, number, self._parts, self._head, self._key)
+        self._parts += 1
+
+
+_TAGS: dict[str, Callable[[_Media, str], None]] = {
+    "#EXT-X-TARGETDURATION": _Media.see_target,
+    "#EXT-X-MEDIA-SEQUENCE": _Media.see_first,
+    "#EXT-X-SKIP": _Media.see_skip,
+    "#EXT-X-ENDLIST": _Media.see_end,
+    "#EXT-X-PLAYLIST-TYPE": _Media.see_kind,
+    "#EXT-X-I-FRAMES-ONLY": _Media.see_pictures_only,
+    "#EXTINF": _Media.see_duration,
+    "#EXT-X-DISCONTINUITY": _Media.see_discontinuity,
+    "#EXT-X-GAP": _Media.see_gap,
+    "#EXT-X-BYTERANGE": _Media.see_span,
+    "#EXT-X-MAP": _Media.see_head,
+    "#EXT-X-KEY": _Media.see_key,
+    "#EXT-X-PART": _Media.see_part,
+}
+"""What else a playlist may say (dates, hints, server control) changes nothing of what we fetch."""
 
 
 def _media(lines: list[str], base: str) -> Playlist:
-    state = _Media(base)
-    segments: list[Segment] = []
-    target, first, ended, recorded, pictures_only = 0.0, 0, False, False, False
+    media = _Media(base)
     for line in lines:
         if not line:
             continue
         if not line.startswith("#"):
-            segments.append(state.segment(line, first + len(segments)))
+            media.segment(line)
             continue
         name, _, value = line.partition(":")
-        if name == "#EXT-X-TARGETDURATION":
-            target = _seconds(value)
-        elif name == "#EXT-X-MEDIA-SEQUENCE":
-            if segments:
-                raise ValueError("segments before their number")
-            first = _whole(value)
-        elif name == "#EXT-X-ENDLIST":
-            ended = True
-        elif name == "#EXT-X-PLAYLIST-TYPE":
-            recorded = value == "VOD"
-        elif name == "#EXT-X-I-FRAMES-ONLY":
-            pictures_only = True
-        elif name == "#EXT-X-PART":
-            state.see_part(value, first + len(segments))
-        elif name == "#EXT-X-SKIP":
-            if segments:
-                raise ValueError("segments before those that are left out")
-            first += _whole(_attributes(value).get("SKIPPED-SEGMENTS", "0"))
-        else:
-            state.tag(name, value)
-    longest = max((s.seconds for s in segments), default=0.0)
-    if not math.isfinite(target):
+        see = _TAGS.get(name)
+        if see is not None:
+            see(media, value)
+    longest = max((s.seconds for s in media.segments), default=0.0)
+    if not math.isfinite(media.target):
         raise ValueError("a target duration that is no number")
-    target = min(max(target or longest or 6.0, 0.5), MAX_TARGET_S)
     return Playlist(
-        segments=tuple(segments),
-        target_s=target,
-        first=first,
-        ended=ended,
-        recorded=recorded and ended,
-        part=state.part,
-        pictures_only=pictures_only,
+        segments=tuple(media.segments),
+        target_s=min(max(media.target or longest or 6.0, 0.5), MAX_TARGET_S),
+        first=media.first,
+        ended=media.ended,
+        recorded=media.vod and media.ended,
+        part=media.part(),
+        pictures_only=media.pictures_only,
     )

@@ -8,41 +8,26 @@ fetched first, so that what was suspected can be looked at again at once.
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
+from contextlib import suppress
 
 from streamwatch.domain.clock import Clock
-from streamwatch.domain.errors import CodecUnsupported, Dropped, Stalled, Unreachable
+from streamwatch.domain.errors import Dropped, Stalled, Unreachable
 from streamwatch.domain.streams import StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.sources.address import AddressPolicy
 from streamwatch.sources.base import Appetite, PacketSink
-from streamwatch.sources.hls.demux import Demuxer
 from streamwatch.sources.hls.follow import Follower
+from streamwatch.sources.hls.heads import Heads
 from streamwatch.sources.hls.http import Fetcher
 from streamwatch.sources.hls.outlet import Outlet
 from streamwatch.sources.hls.pace import Pace
-from streamwatch.sources.hls.playlist import WORTH_LOOKING_AT, Part, Playlist, Segment
-from streamwatch.sources.hls.segments import Missing, Segments
-from streamwatch.sources.hls.units import NotMedia, NoVideo, Unit
+from streamwatch.sources.hls.playlist import WORTH_LOOKING_AT
+from streamwatch.sources.hls.supply import Supply
 
 OPEN_LIMIT_S = 40.0
 """Seconds until the first picture must have come."""
-_LOST_SEGMENTS = 3
-"""So many listed segments in a row that cannot be read: the stream does not deliver."""
 _KEYLESS_HEADS = 2
-"""Segments in a row without a key picture: heads show nothing here."""
-_IDLE_TARGETS, _IDLE_S = 3, 10.0
-"""The playlist is asked for at least so often, so that an end or a loss is noticed while no look is due."""
-_GLANCE_S, _SOON_S = 2.0, 0.5
-"""How often the appetite is asked for while waiting: a look that was just begun may change it soon."""
-_FIRST_LEAD_S, _MIN_LEAD_S, _MAX_LEAD_S = 0.3, 0.1, 2.0
-_LEAD = 1.5
-_FRESH = 0.3
-
-
-class _Step(Enum):
-    ON = 0
-    OVER = 1
+"""Segments in a row that do not begin with a key picture: heads show nothing here."""
 
 
 class HlsReader:
@@ -58,27 +43,22 @@ class HlsReader:
         open_limit_s: float = OPEN_LIMIT_S,
         min_height: int = WORTH_LOOKING_AT,
     ) -> None:
-        """`rw_timeout_s` ends each wait for the network; `min_height`: lines under which a rendition is too small."""
+        """`rw_timeout_s`: limit of a connect, and half of that of a request; `min_height`: lines that show enough."""
         self._spec = spec
         self._clock = clock
         self._patience_s = 2 * rw_timeout_s
         self._open_limit_s = open_limit_s
         self._min_height = min_height
         self._fetcher = Fetcher(policy=policy, timeout_s=rw_timeout_s)
-        self._segments = Segments(self._fetcher)
-        self._demuxer = Demuxer()
-        self._began = clock.monotonic()
+        self._supply = Supply(self._fetcher, patience_s=self._patience_s)
         self._follower = self._follow(spec.url, child=False)
-        self._whole = False
-        self._lost = 0
-        self._keyless = 0
-        self._lead_s = _FIRST_LEAD_S
-        self._seen = (-1, -1)
-        """Number of the segment, and place in it, of the newest key picture that was shown."""
+        self._pictures: Follower | None = None
+        self._heads = Heads(self._follower, self._supply, clock)
+        self._whole: bool | None = None
+        """Which way is taken; None before the first step."""
 
     async def run(self, sink: PacketSink) -> None:
         """See `Reader.run`. Cancelled: ends at once."""
-        self._began = self._clock.monotonic()
         outlet = Outlet(sink)
         try:
             async with self._fetcher:
@@ -100,6 +80,7 @@ class HlsReader:
         )
 
     async def _read(self, outlet: Outlet) -> None:
+        began = self._clock.monotonic()
         follower = self._follower
         await follower.open()
         outlet.renditions = follower.renditions
@@ -108,24 +89,32 @@ class HlsReader:
             return
         if follower.playlist.ended:
             return
-        step = _Step.ON
-        while step is _Step.ON:
-            step = await (self._flow(outlet) if self._wants_whole(outlet) else self._look(outlet))
-            if not outlet.media and self._clock.monotonic() - self._began > self._open_limit_s:
+        if follower.pictures is not None:
+            with suppress(ValueError):  # an address that cannot be read: the segments have key pictures too
+                self._pictures = self._follow(SafeUrl(follower.pictures.url), child=True)
+        on = True
+        while on:
+            appetite = outlet.sink.appetite()
+            on = await (
+                self._flow(outlet) if await self._goes_whole(outlet, appetite) else self._heads.step(outlet, appetite)
+            )
+            if not outlet.media and self._clock.monotonic() - began > self._open_limit_s:
                 raise Stalled(f"no media within {self._open_limit_s:.0f} s")
 
-    # --- which way -------------------------------------------------------------------------------------------------
-
-    def _wants_whole(self, outlet: Outlet) -> bool:
-        wanted = self._keyless >= _KEYLESS_HEADS or self._needs_whole(outlet.sink.appetite(), outlet.key_at)
+    async def _goes_whole(self, outlet: Outlet, appetite: Appetite) -> bool:
+        wanted = self._supply.keyless >= _KEYLESS_HEADS or self._needs_whole(appetite, outlet.key_at)
         if wanted and not self._whole:
             outlet.resume()
-        elif self._whole and not wanted:
-            self._seen = max(self._seen, (self._follower.next - 1, 1 << 30))
+            if self._whole is not None and not self._heads.fresh:
+                await self._follower.reload()
+                self._follower.to_edge()
+        elif self._whole is not False and not wanted:
+            await self._heads.begin(self._pictures, after=self._follower.next if self._whole else 0)
         self._whole = wanted
         return wanted
 
     def _needs_whole(self, appetite: Appetite, key_at: float) -> bool:
+        """Whether a look a segment is not enough. Heads go on until a look says when the next one falls due."""
         if appetite.everything:
             return True
         target_s = self._follower.target_s
@@ -133,136 +122,40 @@ class HlsReader:
             return appetite.look_at <= self._clock.monotonic() + target_s
         return key_at < appetite.look_at < key_at + target_s
 
-    # --- whole segments --------------------------------------------------------------------------------------------
-
-    async def _flow(self, outlet: Outlet) -> _Step:
-        """Read the next segment, or wait until one is listed."""
+    async def _flow(self, outlet: Outlet) -> bool:
+        """Read the next segment whole, or wait until one is listed; False when the stream is over."""
         follower = self._follower
         segment = follower.listed()
         if segment is None:
             if follower.playlist.ended:
-                return self._over(outlet)
-            await self._rest(follower.reload_at)
+                self._supply.over()
+                return False
+            await self._clock.sleep(max(0.0, follower.reload_at - self._clock.monotonic()))
             await follower.reload()
-            return _Step.ON
+            return True
         follower.next = segment.number + 1
-        await self._read_whole(segment, outlet, None)
-        return _Step.ON
-
-    async def _read_whole(self, segment: Segment, outlet: Outlet, pace: Pace | None) -> None:
-        if not segment.uri:
-            return
-        try:
-            track = await self._segments.track(segment, total_s=self._segment_s)
-            data = await self._segments.whole(segment, total_s=self._segment_s)
+        async for units in self._supply.units(segment, target_s=follower.target_s):
             arrival, everything = self._clock.monotonic(), outlet.sink.appetite().everything
-            for units in self._demuxer.units(data, track):
-                for unit in units:
-                    if pace is not None:
-                        await self._play_unit(unit, outlet, pace)
-                    else:
-                        outlet.flow(unit, arrival, burst_s=self._follower.target_s, everything=everything)
-                await asyncio.sleep(0)
-        except (Missing, NotMedia, NoVideo) as e:
-            self._lose(e, outlet)
-        else:
-            self._lost = 0
+            for unit in units:
+                outlet.flow(unit, arrival, burst_s=follower.target_s, everything=everything)
         outlet.settle()
-
-    # --- heads -----------------------------------------------------------------------------------------------------
-
-    async def _look(self, outlet: Outlet) -> _Step:
-        """Wait until a look is due or the playlist was not asked for a while; then show the newest key picture."""
-        follower = self._follower
-        appetite = outlet.sink.appetite()
-        now = self._clock.monotonic()
-        idle_at = follower.loaded_at + max(_IDLE_TARGETS * follower.target_s, _IDLE_S)
-        due_at = appetite.look_at - self._lead_s
-        newest = _newest(follower.playlist, self._seen)
-        fresh = newest is not None and now < follower.reload_at
-        wake_at = due_at if fresh else max(follower.reload_at, min(due_at, idle_at))
-        if newest is None and follower.playlist.ended:
-            return self._over(outlet)
-        if wake_at > now:
-            await self._rest(min(wake_at, now + (_SOON_S if now - outlet.key_at < 1 else _GLANCE_S)))
-            return _Step.ON
-        began = now
-        if not fresh:
-            grew = await follower.reload()
-            if grew and outlet.media:
-                outlet.sink.skipped(0)  # nothing of it was fetched, but the stream is alive
-            newest = _newest(follower.playlist, self._seen)
-        if newest is not None and (due_at <= now or follower.playlist.ended):
-            self._seen = newest.segment.number, newest.place
-            follower.next = max(follower.next, newest.segment.number)
-            await self._show(newest.segment, outlet)
-            spent = self._clock.monotonic() - began
-            self._lead_s += _FRESH * (min(max(_LEAD * spent, _MIN_LEAD_S), _MAX_LEAD_S) - self._lead_s)
-        return _Step.ON
-
-    async def _show(self, segment: Segment, outlet: Outlet) -> None:
-        before = self._segments.fetched
-        try:
-            track = await self._segments.track(segment, total_s=self._segment_s)
-            head = await self._segments.head(segment, total_s=self._segment_s)
-            key = await self._demuxer.key(head, track)
-        except (Missing, NotMedia, NoVideo) as e:
-            self._lose(e, outlet)
-            return
-        self._lost = 0
-        self._keyless = 0 if key else self._keyless + 1
-        outlet.passed += self._segments.fetched - before - (len(key.data) if key else 0)
-        if key is not None:
-            target_s = self._follower.target_s
-            outlet.alone(key, self._clock.monotonic(), burst_s=max(_IDLE_TARGETS * target_s, _IDLE_S) + target_s)
-        outlet.settle()
-
-    # --- recordings ------------------------------------------------------------------------------------------------
+        return True
 
     async def _play(self, outlet: Outlet) -> None:
+        """A recording, from its start, at its own pace; fast: as fast as the sink takes it."""
         follower = self._follower
+        burst_s = follower.target_s
         pace = Pace(clock=self._clock, fast=self._spec.fast)
         while (segment := follower.listed()) is not None:
             follower.next = segment.number + 1
-            await self._read_whole(segment, outlet, pace)
-        self._over(outlet)
-
-    async def _play_unit(self, unit: Unit, outlet: Outlet, pace: Pace) -> None:
-        time = unit.dts or unit.pts
-        arrival = await pace.arrival(None if time is None else time.seconds)
-        everything = outlet.sink.appetite().everything
-        burst_s = self._follower.target_s
-        if self._spec.fast:  # there the sink may wait until its look is done, which this loop must notice
-            await asyncio.to_thread(outlet.flow, unit, arrival, burst_s=burst_s, everything=everything)
-        else:
-            outlet.flow(unit, arrival, burst_s=burst_s, everything=everything)
-
-    # --- common ----------------------------------------------------------------------------------------------------
-
-    @property
-    def _segment_s(self) -> float:
-        return max(self._patience_s, 2 * self._follower.target_s)
-
-    async def _rest(self, until: float) -> None:
-        await self._clock.sleep(max(0.0, until - self._clock.monotonic()))
-
-    def _lose(self, why: Exception, outlet: Outlet) -> None:
-        """One segment is no reason to give up the stream; several are."""
-        if isinstance(why, NoVideo) and not outlet.media:
-            raise CodecUnsupported(str(why)) from why
-        self._lost += 1
-        if self._lost >= _LOST_SEGMENTS:
-            raise Dropped(f"segments that are listed and cannot be read ({why})") from why
-
-    def _over(self, outlet: Outlet) -> _Step:
-        if self._lost and not outlet.media:
-            raise CodecUnsupported("no segment of this stream could be read")
-        return _Step.OVER
-
-
-def _newest(playlist: Playlist, seen: tuple[int, int]) -> Part | None:
-    """The newest place where a key picture is to be found, if it is newer than what was `seen`."""
-    last = next((Part(segment, 0) for segment in reversed(playlist.segments) if segment.uri), None)
-    part = playlist.part
-    found = [p for p in (last, part) if p is not None and (p.segment.number, p.place) > seen]
-    return max(found, key=lambda p: (p.segment.number, p.place)) if found else None
+            async for units in self._supply.units(segment, target_s=burst_s):
+                for unit in units:
+                    time = unit.dts or unit.pts
+                    arrival = await pace.arrival(None if time is None else time.seconds)
+                    everything = outlet.sink.appetite().everything
+                    if self._spec.fast:  # there the sink may wait for a look whose end this loop must notice
+                        await asyncio.to_thread(outlet.flow, unit, arrival, burst_s=burst_s, everything=everything)
+                    else:
+                        outlet.flow(unit, arrival, burst_s=burst_s, everything=everything)
+            outlet.settle()
+        self._supply.over()

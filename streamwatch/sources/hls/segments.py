@@ -8,7 +8,7 @@ from streamwatch.domain.errors import CodecUnsupported, PolicyRefused, Refused
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.sources.hls.fmp4 import Track, read_track
 from streamwatch.sources.hls.http import Answer, Fetcher
-from streamwatch.sources.hls.playlist import Protected, Segment
+from streamwatch.sources.hls.listed import Protected, Segment
 from streamwatch.sources.hls.units import NotMedia
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ class TsDemuxer:
         self.config: CodecConfig | None = before.config if before else None
         self._pmt_pid, self._video_pid = before.pids if before else (-1, -1)
         self.complete_at = 0
-        """Bytes that had to be fed before the newest unit was complete."""
+        """Bytes that had to be fed before the first key picture was complete, where `until_key` was asked for."""
         self._fed = 0
         self._rest = b""
         self._lost = 0
@@ -63,8 +63,10 @@ class TsDemuxer:
         """Where the table of tracks and the video are found; -1 where that is not known."""
         return self._pmt_pid, self._video_pid
 
-    def feed(self, data: bytes) -> list[Unit]:
+    def feed(self, data: bytes, *, until_key: bool = False) -> list[Unit]:  # noqa: C901 - one loop, no calls: the cost
         """Take the next bytes and return the access units that are now complete.
+
+        `until_key`: what follows the first key picture is not read, and nothing may be fed after it.
 
         Raises:
             NotMedia: it is no MPEG-TS.
@@ -90,7 +92,9 @@ class TsDemuxer:
                     if data[at + 1] & 0x40:
                         if complete := self._begin(payload):
                             units += complete
-                            self.complete_at = base + at + PACKET
+                            if until_key and any(unit.key for unit in complete):
+                                self.complete_at = base + at + PACKET
+                                return units
                     elif self._parts:
                         self._parts.append(payload)
             elif pid in (0, self._pmt_pid):
