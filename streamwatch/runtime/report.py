@@ -13,7 +13,10 @@ from streamwatch.domain.urls import printable
 from streamwatch.link.messages import MAX_SCORES, HitSeen, RuleLevel, Sampled, ScoreLine, StreamLevel
 
 REPEAT_S = 5.0
-"""A level is repeated this often: a message lost with a process or a full queue heals by itself."""
+"""A rule's level is repeated this often while it matters: a message lost with a process or a full queue heals."""
+
+REPEAT_STREAM_S = 15.0
+"""The same for how a stream stands; its samples say more often that it is well."""
 
 STRESS_S = 300.0
 """For so long after a rule was not calm, its calm is repeated."""
@@ -146,7 +149,7 @@ class Reporter:
     def level(self, report: Report) -> None:
         """Report how the stream stands, if that changed or is due again."""
         now = self._clock.monotonic()
-        if report.same_as(self._last) and now - self._said_at < REPEAT_S:
+        if report.same_as(self._last) and now - self._said_at < REPEAT_STREAM_S:
             return
         self._last, self._said_at = report, now
         self._emit(

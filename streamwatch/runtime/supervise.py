@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable
 
@@ -16,9 +15,6 @@ from streamwatch.runtime.pipeline import StreamPipeline
 from streamwatch.sources.base import Reader
 
 log = structlog.get_logger(__name__)
-
-TICK_S = 1.0
-"""How often a stream's standing is judged while nothing happens: a stall has a second's resolution."""
 
 SELDOM_S = 30.0
 """Between attempts at what will not change by itself: an address that is not allowed, a codec without a decoder."""
@@ -34,13 +30,6 @@ async def keep(
     rng: random.Random,
 ) -> None:
     """Read the stream, over and over, until cancelled; a file is read once."""
-    async with asyncio.TaskGroup() as tasks:
-        ticking = tasks.create_task(_tick(pipeline, clock), name=f"tick:{pipeline.spec.id}")
-        await _read(pipeline, make_reader, clock=clock, rng=rng)
-        ticking.cancel()
-
-
-async def _read(pipeline: StreamPipeline, make_reader: ReaderFactory, *, clock: Clock, rng: random.Random) -> None:
     spec = pipeline.spec
     backoff = Backoff(rng=rng)
     once = spec.url.scheme == "file"
@@ -73,9 +62,3 @@ async def _read(pipeline: StreamPipeline, make_reader: ReaderFactory, *, clock: 
             backoff.reset()
             said = None
         await clock.sleep(SELDOM_S if seldom else backoff.next())
-
-
-async def _tick(pipeline: StreamPipeline, clock: Clock) -> None:
-    while True:
-        await clock.sleep(TICK_S)
-        pipeline.report_level()

@@ -90,6 +90,11 @@ class Board:
         """What all streams cost, released ones included, one line a transport."""
         return _summed([*self._retired, *(watched.pipeline.tally for watched in self._watched.values())])
 
+    def judge(self, part: int, parts: int) -> None:
+        """Judge how the streams of one of so many parts stand while nothing happens: a stall, an end, a promise."""
+        for watched in tuple(self._watched.values())[part::parts]:
+            watched.pipeline.report_level()
+
     def close(self) -> None:
         """Release every stream."""
         for stream in tuple(self._watched):

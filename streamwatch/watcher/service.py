@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,6 +40,10 @@ from streamwatch.watcher.board import Board, Builder, standings
 log = structlog.get_logger(__name__)
 
 BEAT_S = 1.0
+
+JUDGE_S, PARTS = 1.0, 4
+"""How often each stream's standing is judged, and in how many turns: a stall has a second's resolution, and hundreds of
+streams do not hold the event loop at once."""
 
 _Transport = Literal["rtmp", "hls", "rtsp", "srt", "file"]
 
@@ -109,9 +114,11 @@ class WatcherService:
             async with asyncio.TaskGroup() as tasks:
                 beating = tasks.create_task(self._beat(), name="beat")
                 board = self._board = Board(self._workshop, tasks)
+                judging = tasks.create_task(self._judge(board), name="judge")
                 await self._serve(board, tasks)
                 board.close()
                 beating.cancel()
+                judging.cancel()
         finally:
             self._workshop.close()
 
@@ -142,6 +149,11 @@ class WatcherService:
 
     async def _inspect(self, orders: Inspect) -> None:
         self._wire.post(await self._workshop.inspect(orders))
+
+    async def _judge(self, board: Board) -> None:
+        for part in itertools.cycle(range(PARTS)):
+            await self._clock.sleep(JUDGE_S / PARTS)
+            board.judge(part, PARTS)
 
     async def _beat(self) -> None:
         while True:

@@ -7,7 +7,7 @@ import pytest
 from streamwatch.domain.decisions import Decision, Hit, Level
 from streamwatch.domain.streams import Reason, StreamId
 from streamwatch.link.messages import RuleLevel, StreamLevel
-from streamwatch.runtime.report import REPEAT_S, STRESS_S, Report, Reporter
+from streamwatch.runtime.report import REPEAT_S, REPEAT_STREAM_S, STRESS_S, Report, Reporter
 from tests.fakes.clock import FakeClock
 
 HIT = Hit(at=datetime(2026, 11, 21, tzinfo=UTC), arrival=1.0, media_s=1.0, score=0.9)
@@ -77,7 +77,7 @@ def test_a_reporter_that_takes_over_owes_what_the_other_owed(desk: Desk) -> None
 
 
 def test_levels_are_said_on_change_and_repeated(desk: Desk) -> None:
-    for _ in range(10):
+    for _ in range(int(2 * REPEAT_STREAM_S)):
         desk.reporter.level(report())
         desk.clock.advance(1.0)
     desk.reporter.level(report(Reason.STALLED))

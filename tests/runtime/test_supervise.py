@@ -104,12 +104,6 @@ async def test_a_reader_that_fails_in_an_unforeseen_way_costs_a_retry_only() -> 
     assert len(scene.attempts) >= 2
 
 
-async def test_the_streams_standing_is_judged_every_second_whatever_the_reader_does() -> None:
-    scene = Scene(Unreachable("closed"))
-    await scene.over(10)
-    assert scene.pipeline.reports == 10
-
-
 def test_jitter_spreads_streams_of_a_server_that_restarts() -> None:
     firsts = {Backoff(rng=random.Random(seed)).next() for seed in range(20)}
     assert len(firsts) == 20

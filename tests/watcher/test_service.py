@@ -45,6 +45,10 @@ class FakePipeline:
         self.spec = spec
         self.done: list[object] = []
         self.tally = Tally("rtmp", 100, Spent(0.5, 0.1, 0.2), 1, 2)
+        self.judged = 0
+
+    def report_level(self) -> None:
+        self.judged += 1
 
     def restore(self, standing: Sequence[Standing]) -> None:
         self.done.append(tuple(standing))
@@ -206,6 +210,12 @@ async def test_it_beats_once_a_second_with_counters_that_only_grow(scene: Scene)
     await scene.order(Release(stream="lobby"))
     await scene.clock.run(1)
     assert scene.of(Beat)[-1].received == {"rtmp": 100}
+
+
+async def test_every_streams_standing_is_judged_once_a_second(scene: Scene) -> None:
+    await scene.order(CONFIGURE, *(ASSIGN.model_copy(update={"stream": f"s{number}"}) for number in range(9)))
+    await scene.clock.run(10)
+    assert {pipeline.judged for pipeline in scene.workshop.built} == {10}
 
 
 async def test_an_inspection_is_answered(scene: Scene) -> None:
