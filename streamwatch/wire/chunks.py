@@ -40,27 +40,42 @@ _KEY, _FRAME_TYPE = 0x10, 0x70
 _ENHANCED, _PACKET_TYPE = 0x80, 0x0F
 _WITH_HEADERS = (7, 12, 13)
 """Codec ids of FLV whose second byte tells a picture (1) from a sequence header (0): AVC, and HEVC and AV1 alike."""
+_BETWEEN = bytes(
+    first & _FRAME_TYPE != _KEY and first & (_ENHANCED | _PACKET_TYPE) != _ENHANCED for first in range(256)
+)
+"""By the first byte of a video message: 1 where it is nothing but a picture between keys. Enhanced RTMP's sequence
+headers are told by their packet type, 0, whatever frame type they claim."""
 _TAG, _BACK_POINTER = 11, 4
+_LONGEST_PLAIN = 13
+"""Bytes of a header without extended time, and the byte after it."""
+_TWO_BYTES = 2 << 8
 _2_TO_32 = 0xFFFFFFFF
 
 
 class _ChunkStream:
     """What a chunk stream remembers between chunks."""
 
-    __slots__ = ("body", "delta", "keep", "kind", "left", "length", "stamp", "stream_id", "timestamp")
+    __slots__ = ("body", "delta", "keep", "left", "plain", "stamp", "stream_id", "timestamp", "what")
 
     def __init__(self) -> None:
         self.timestamp = 0
         self.delta = 0
         self.stamp: bytes | None = None
         """The extended timestamp as it was written, None where there was none."""
-        self.length = 0
-        self.kind = 0
+        self.what = 0
+        """Length and kind, as a header has them: length << 8 | kind."""
         self.stream_id = 0
         self.left = 0
         """Bytes of the message in progress that have not come yet."""
         self.keep = False
+        self.plain = True
+        """No message is in progress, and no extended time to be repeated."""
         self.body: bytearray | None = None
+
+    @property
+    def kind(self) -> int:
+        """The kind of its newest message."""
+        return self.what & 0xFF
 
 
 class ChunkParser:
@@ -115,7 +130,7 @@ class ChunkParser:
             data = self._rest + data[:end]
             end = len(data)
             self._rest = b""
-        view = memoryview(data)
+        view, two_words, new = memoryview(data), _TWO_WORDS, tuple.__new__
         messages: list[Message] = []
         streams, chunk_size, audio = self._streams, self._chunk_size, self._audio
         whole = self._whole and everything
@@ -126,8 +141,43 @@ class ChunkParser:
             at = self._go_on(view, end, messages, everything=everything)
             whole, chunk_size = self._whole, self._chunk_size
 
+        longest = chunk_size << 8 | 0xFF
+        between, unheard = _BETWEEN, -1 if audio else AUDIO
+        safe = end - _LONGEST_PLAIN
         while at < end:
             first = data[at]
+
+            # The quick way, which nine of ten messages go: a header with length and kind, the message in this one
+            # chunk and the chunk in this batch, and nothing to be done but to pass it by, or to take it as it lies.
+            if first < 0x80 and at < safe:  # noqa: PLR2004 - forms 0 and 1
+                stream = streams.get(first & 0x3F)
+                if stream is not None and stream.plain:
+                    delta, what = two_words(data, at)
+                    delta &= 0xFFFFFF
+                    body = at + 8 if first & 0x40 else at + 12
+                    stop = body + (what >> 8)
+                    if _TWO_BYTES <= what <= longest and stop <= end and delta != _EXTENDED:
+                        kind = what & 0xFF
+                        if kind == VIDEO and between[data[body]]:
+                            if whole:
+                                time = stream.timestamp + delta & _2_TO_32
+                                if first < 0x40:  # noqa: PLR2004 - form 0
+                                    time, stream.stream_id = delta, _STREAM_ID(data, at + 8)[0]
+                                messages.append(new(Message, (VIDEO, bytes(view[body:stop]), time, stream.stream_id)))
+                                taken += what >> 8
+                            else:
+                                passed += what >> 8
+                        elif kind == unheard:
+                            taken += what >> 8
+                        else:
+                            kind = 0
+                        if kind:
+                            stream.timestamp = stream.timestamp + delta & _2_TO_32 if first & 0x40 else delta
+                            stream.delta, stream.what = delta, what
+                            at = stop
+                            count += 1
+                            continue
+
             form, csid = first >> 6, first & 0x3F
             head = at + 1
             if csid < 2:  # noqa: PLR2004 - 0 and 1 announce one or two more bytes, the low one first
@@ -147,24 +197,20 @@ class ChunkParser:
                         break
                     if data[head:body] != stream.stamp:
                         body = head  # this peer does not repeat it
-                length, kind = stream.length, stream.kind
                 left, keep = stream.left, stream.keep
-                delta, stamp = stream.delta, stream.stamp
+                what, delta, stamp = stream.what, stream.delta, stream.stamp
             else:
                 if form == 2:  # noqa: PLR2004 - the time alone
                     body = head + 3
                     if body > end:
                         break
-                    delta = int.from_bytes(data[head:body])
-                    length, kind = stream.length, stream.kind
+                    delta, what = int.from_bytes(data[head:body]), stream.what
                 else:
                     body = head + 7 if form else head + 11
                     if body > end:
                         break
-                    delta, length = _TWO_WORDS(data, head - 1)
+                    delta, what = two_words(data, head - 1)
                     delta &= 0xFFFFFF
-                    kind = length & 0xFF
-                    length >>= 8
                 stamp = None
                 if delta == _EXTENDED:
                     body += 4
@@ -174,6 +220,7 @@ class ChunkParser:
                     delta = int.from_bytes(stamp)
                 left = 0
 
+            length, kind = what >> 8, what & 0xFF
             if not left:  # a message begins
                 if kind == VIDEO:
                     keep = whole
@@ -182,13 +229,10 @@ class ChunkParser:
                             raise WireError(f"a video message of {length} bytes")
                         if body + 2 > end:
                             break
-                        what = data[body]
-                        if what & _FRAME_TYPE == _KEY:
-                            if _is_picture(what, data[body + 1]):
-                                whole = everything
+                        if not between[data[body]]:
                             keep = True
-                        else:
-                            keep = whole or what & 0x8F == _ENHANCED  # the latter begins a sequence, key or not
+                            if _is_key(data[body], data[body + 1]):
+                                whole = everything
                 elif kind == AUDIO:
                     keep = audio and length <= MAX_OTHER
                 else:
@@ -196,15 +240,14 @@ class ChunkParser:
                 if stream.left:
                     self._drop(stream)
                 if form:
-                    stream.timestamp = (stream.timestamp + delta) & _2_TO_32
+                    stream.timestamp = stream.timestamp + delta & _2_TO_32
                 else:
                     stream.timestamp = delta
                     stream.stream_id = _STREAM_ID(data, head + 7)[0]
                 stream.delta = delta  # after form 0 too: so the specification has it, and FFmpeg writes it
                 stream.stamp = stamp
-                stream.kind = kind
-                stream.length = left = length
-                stream.keep = keep
+                stream.what, stream.keep = what, keep
+                left = length
 
             count += 1
             size = min(chunk_size, left)
@@ -214,6 +257,7 @@ class ChunkParser:
                 self._chunk_of, self._chunk_left = stream, at - end
                 at = end
             stream.left = left = left - size
+            stream.plain = not left and stream.stamp is None
             if not keep:
                 if kind == VIDEO:
                     passed += size
@@ -235,6 +279,7 @@ class ChunkParser:
                 self._whole = whole
                 self._other(stream, payload, messages, everything=everything)
                 whole, chunk_size = self._whole, self._chunk_size
+                longest = chunk_size << 8 | 0xFF
 
         self._whole = whole
         self.passed += passed
@@ -252,6 +297,7 @@ class ChunkParser:
         size = min(self._chunk_left, end)
         self._chunk_left -= size
         stream.left -= size
+        stream.plain = not stream.left and stream.stamp is None
         if stream.kind == AUDIO or (stream.kind == VIDEO and stream.keep):
             self.taken += size
         if stream.keep:
@@ -292,6 +338,7 @@ class ChunkParser:
         """A message is never completed: its sender aborts it, or begins another one on its chunk stream."""
         self._release(stream)
         stream.left = 0
+        stream.plain = stream.stamp is None
         if stream.kind == VIDEO:
             self._whole = False
 
@@ -341,15 +388,17 @@ class ChunkParser:
         """Judge a video message as the loop does."""
         if len(payload) < 2:  # noqa: PLR2004
             return self._whole
-        if payload[0] & _FRAME_TYPE == _KEY:
-            if _is_picture(payload[0], payload[1]):
-                self._whole = everything
-            return True
-        return self._whole or payload[0] & 0x8F == _ENHANCED
+        if _BETWEEN[payload[0]]:
+            return self._whole
+        if _is_key(payload[0], payload[1]):
+            self._whole = everything
+        return True
 
 
-def _is_picture(first: int, second: int) -> bool:
-    """Whether a key message holds a picture, rather than the header or the end of a sequence."""
+def _is_key(first: int, second: int) -> bool:
+    """Whether a message that is read in any case holds a key picture: not the header or the end of a sequence."""
+    if first & _FRAME_TYPE != _KEY:
+        return False
     if first & _ENHANCED:
         return first & _PACKET_TYPE != 0
     return first & 0x0F not in _WITH_HEADERS or second == 1

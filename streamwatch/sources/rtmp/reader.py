@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import socket
 import ssl
 
@@ -15,7 +16,7 @@ from streamwatch.sources.address import AddressPolicy, Target
 from streamwatch.sources.base import PacketSink
 from streamwatch.sources.rtmp.place import place
 from streamwatch.sources.rtmp.session import Session, Stage
-from streamwatch.sources.rtmp.sweep import TICK_S, Sweep
+from streamwatch.sources.rtmp.sweep import CALM, TICK_S, Sweep
 from streamwatch.sources.rtmp.track import Track
 from streamwatch.wire.rtmp import Message
 
@@ -26,14 +27,18 @@ NO_VIDEO_S = 10.0
 
 _BUFFER = bytearray(256 << 10)
 """All connections read into it in turn: what is kept is copied out before the next one is read."""
-_CALM, _ATTENTIVE, _OPENING = 12, 2, 1
+_ATTENTIVE, _OPENING = 2, 1
 """Ticks between two visits: while nobody will look, while the next key is waited for, while the server is asked."""
 _FULL = 48 << 10
 """Bytes of a visit above which the next one comes sooner, lest the peer waits for room in the kernel's buffer."""
 _EARLY_S = 0.1
 """A key is waited for a little before it is due."""
+_UNEVEN_MS = 50
+"""Key intervals that differ by no more are regular."""
 _WORK_RATE, _WORK_BURST = 20_000.0, 60_000.0
 """Chunks a second that a server may make us work, and at once: 20 Mbit/s in the smallest usual chunks."""
+_WORD = 64
+"""What a message that is neither picture nor sound costs us, in chunks."""
 _MAX_OUTBOX = 64 << 10
 
 
@@ -91,6 +96,27 @@ class RtmpReader:
         return self._policy.check(url, child=False)
 
 
+class Rhythm:
+    """When the next key is expected, where keys come regularly: waiting closely is dear, so it is done for that moment.
+
+    A key that comes out of turn is read with the next calm visit, 0.3 s later at most.
+    """
+
+    __slots__ = ("_interval_ms", "_key_ms", "key_from")
+
+    def __init__(self) -> None:
+        self._key_ms = self._interval_ms = 0
+        self.key_from = -math.inf
+        """No key is expected before: monotonic seconds."""
+
+    def key(self, time_ms: int, *, since: float) -> None:
+        """Note a key with this media time, which arrived after `since`."""
+        interval_ms = time_ms - self._key_ms
+        regular = abs(interval_ms - self._interval_ms) <= _UNEVEN_MS
+        self._key_ms, self._interval_ms = time_ms, interval_ms
+        self.key_from = since + interval_ms / 1000 - _EARLY_S if regular else -math.inf
+
+
 class Connection:
     """One socket, its conversation and its track. Visited by the sweep."""
 
@@ -108,6 +134,7 @@ class Connection:
         self._secure = isinstance(sock, ssl.SSLSocket)
         self._session = session
         self._track = Track()
+        self._rhythm = Rhythm()
         self._sink = sink
         self._now = clock.monotonic
         self._patience_s = patience_s
@@ -117,6 +144,8 @@ class Connection:
         self._media = 0
         self._work = 0
         self._credit = _WORK_BURST
+        self._begun = False
+        """A key picture came."""
         self._closed = False
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the stream ended; the error that ended the connection otherwise."""
@@ -148,40 +177,55 @@ class Connection:
         session = self._session
         if session.outbox:
             self._send()
-        try:
-            count = self._sock.recv_into(_BUFFER)
-        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            count = -1
-        except OSError as e:
-            raise session.hung_up() from e
+        count = self._receive()
         now = self._now()
-        if count <= 0:
-            if count == 0:
-                raise session.hung_up()
+        if not count:
             self._judge_silence(now)
-            return _ATTENTIVE if self._track.begun else _OPENING
+            return _ATTENTIVE if self._begun else _OPENING
 
         appetite = self._sink.appetite()
         messages = session.receive(_BUFFER, count, everything=appetite.everything)
         if messages:
             self._deliver(messages, now)
-        self._account(now)
+        parser = session.parser
+        passed = parser.passed
+        if passed != self._told:
+            self._sink.skipped(passed - self._told)
+            self._told = passed
+        if passed + parser.taken != self._media or not session.media:
+            self._media = passed + parser.taken
+            self._last = now
+        self._charge(parser.chunks + session.words * _WORD, now)
+        if not self._begun:
+            self._judge_opening(now)
         if session.stage is Stage.ENDED:
             return 0
         if session.outbox:
             self._send()
         return self._ticks(count, appetite.key_at, now)
 
+    def _receive(self) -> int:
+        """Bytes read into the buffer, 0 where none have come. Raises StreamError where none will."""
+        try:
+            count = self._sock.recv_into(_BUFFER)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except OSError as e:
+            raise self._session.hung_up() from e
+        if not count:
+            raise self._session.hung_up()
+        return count
+
     def _ticks(self, count: int, key_at: float, now: float) -> int:
         """Ticks until the next visit, after one that found `count` bytes."""
-        if not self._track.begun:
+        if not self._begun:
             return _OPENING
         if self._secure:  # one record at a time
             return _OPENING if count >= 1 << 14 else _ATTENTIVE
-        until_key = (key_at - _EARLY_S - now) / TICK_S
+        until_key = (max(key_at - _EARLY_S, self._rhythm.key_from) - now) / TICK_S
         if until_key <= _ATTENTIVE:
             return _ATTENTIVE if count < _FULL else _OPENING
-        ticks = _CALM if count < _FULL else max(1, _CALM * _FULL // (2 * count))
+        ticks = CALM if count < _FULL else max(1, CALM * _FULL // (2 * count))
         return ticks if ticks < until_key else int(until_key)
 
     def _deliver(self, messages: list[Message], now: float) -> None:
@@ -191,39 +235,31 @@ class Connection:
             if track.news is not None:
                 sink.opened(track.news)
                 track.news = None
-            if packet is not None:
-                sink.put(packet)
+            if packet is None:
+                continue
+            self._begun = True
+            if packet.key and packet.dts is not None:
+                self._rhythm.key(packet.dts.ticks, since=self._last)
+            sink.put(packet)
 
-    def _account(self, now: float) -> None:
-        """Tell what passed by, note that media came, and see that the server does not make us work without end."""
-        session = self._session
-        passed = session.passed
-        if passed != self._told:
-            self._sink.skipped(passed - self._told)
-            self._told = passed
-        media = session.media_bytes
-        if media != self._media or not session.media:
-            self._media = media
-            self._last = now
-        if not self._track.begun:
-            self._judge_opening(now)
-        work = session.work
+    def _charge(self, work: int, now: float) -> None:
+        """See that the server does not make us work without end. Raises Refused."""
         self._credit = min(_WORK_BURST, self._credit + (now - self._worked_at) * _WORK_RATE) - (work - self._work)
         self._work, self._worked_at = work, now
         if self._credit < 0:
-            raise session.too_much()
+            raise self._session.too_much()
 
     def _judge_silence(self, now: float) -> None:
         if now - self._last >= self._patience_s:
             raise self._session.silence(now - self._last)
-        if not self._track.begun:
+        if not self._begun:
             self._judge_opening(now)
 
     def _judge_opening(self, now: float) -> None:
         waited = now - self._began
         if waited >= self._open_limit_s:
             raise NotPublished(f"no picture within {self._open_limit_s:.0f} s")
-        if waited >= NO_VIDEO_S and self._session.media_bytes and not self._session.media:
+        if waited >= NO_VIDEO_S and self._session.parser.taken and not self._session.media:
             raise CodecUnsupported("no video in this stream")
 
     def _send(self) -> None:

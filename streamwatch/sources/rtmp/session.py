@@ -20,8 +20,6 @@ _LIVE_ONLY = -1000.0
 """Where to begin, in FFmpeg's reading of the specification: live, or wait for it."""
 _BUFFER_MS = 3000
 _HANDSHAKE = 1 + 2 * wire.HANDSHAKE_SIZE
-_WORD = 64
-"""What a command costs us, in chunks."""
 
 _ENDS = frozenset({"NetStream.Play.UnpublishNotify", "NetStream.Play.Stop", "NetStream.Play.Complete"})
 _HANGS_UP = frozenset({"NetConnection.Connect.Closed", "NetConnection.Connect.AppShutdown"})
@@ -48,32 +46,19 @@ class Session:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._parser = ChunkParser(audio=False)
+        self.parser = ChunkParser(audio=False)
+        """Its counters tell what came."""
         self._hello = bytearray()
         self._received = 0
         self._acknowledged = 0
         self._window = wire.WINDOW
         self._stream_id = 1
-        self._words = 0
+        self.words = 0
+        """Messages other than pictures and sound so far."""
         self.stage = Stage.HANDSHAKE
         self.media = False
         """A video message came, or was passed by."""
         self.outbox = bytearray(wire.VERSION + wire.hello())
-
-    @property
-    def passed(self) -> int:
-        """Bytes of video passed by unread so far."""
-        return self._parser.passed
-
-    @property
-    def media_bytes(self) -> int:
-        """Bytes of sound and pictures so far."""
-        return self._parser.passed + self._parser.taken
-
-    @property
-    def work(self) -> int:
-        """What the server made us do so far, in chunks."""
-        return self._parser.chunks + self._words * _WORD
 
     def receive(self, data: bytes | bytearray, end: int, *, everything: bool) -> list[Message]:
         """Take `data[:end]`; return video and data messages, answer the rest.
@@ -87,7 +72,7 @@ class Session:
             data = self._shake_hands(data[:end])
             end = len(data)
         try:
-            messages = self._parser.feed(data, end, everything=everything)
+            messages = self.parser.feed(data, end, everything=everything)
         except WireError as e:
             raise Refused(f"no RTMP that can be read: {e}", grace_s=FOREVER) from e
         if self._received - self._acknowledged >= self._window >> 1:
@@ -96,7 +81,7 @@ class Session:
         if messages and any(message.kind != wire.VIDEO for message in messages):
             messages = list(self._sorted(messages))
         if not self.media:
-            self.media = self._parser.passed > 0 or any(message.kind == wire.VIDEO for message in messages)
+            self.media = self.parser.passed > 0 or any(message.kind == wire.VIDEO for message in messages)
         return messages
 
     def silence(self, seconds: float) -> StreamError:
@@ -151,7 +136,7 @@ class Session:
                 self.media = True
                 yield message
                 continue
-            self._words += 1
+            self.words += 1
             match message.kind:
                 case wire.DATA | wire.DATA_AMF3:
                     yield message

@@ -12,15 +12,19 @@ from typing import ClassVar, Final, Protocol
 from weakref import WeakKeyDictionary
 
 TICK_S: Final = 0.02
-SLOTS: Final = 16
-"""A visit is at most so many ticks, less one, away."""
+CALM: Final = 15
+"""Ticks between visits that are not urgent."""
+_SLOTS = CALM + 1
+_GROUP = 200
+"""Visits that are not urgent come in groups of about so many, because a loop that is warm costs half (measured with 60
+connections); more at once would keep the event loop busy for more than some 10 ms."""
 
 
 class Swept(Protocol):
     """Something that wants to be visited."""
 
     def visit(self) -> int:
-        """Do what is to be done; return ticks until the next visit, 0 for never again. Never raises."""
+        """Do what is to be done; return ticks until the next visit, at most `CALM`, or 0 for never. Never raises."""
         ...
 
 
@@ -31,11 +35,12 @@ class Sweep:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._slots: list[list[Swept]] = [[] for _ in range(SLOTS)]
+        self._slots: list[list[Swept]] = [[] for _ in range(_SLOTS)]
         self._tick = int(loop.time() / TICK_S)
         """The newest that was done."""
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = 0
+        self._members = 0
 
     @classmethod
     def of_running_loop(cls) -> Sweep:
@@ -50,8 +55,9 @@ class Sweep:
         """Visit `member` at the next tick, and then as it says."""
         if self._timer is None:  # it stood still: nothing is due
             self._tick = int(self._loop.time() / TICK_S)
+        self._members += 1
         tick = self._tick + 1
-        self._slots[tick % SLOTS].append(member)
+        self._slots[tick % _SLOTS].append(member)
         if self._timer is None or tick < self._rings_at:
             self._set(tick)
 
@@ -65,18 +71,22 @@ class Sweep:
         slots = self._slots
         now = max(int(self._loop.time() / TICK_S), self._rings_at)
         due: list[Swept] = []
-        for tick in range(self._rings_at, min(now, self._rings_at + SLOTS - 1) + 1):
-            due += slots[tick % SLOTS]
-            slots[tick % SLOTS] = []
+        for tick in range(self._rings_at, min(now, self._rings_at + _SLOTS - 1) + 1):
+            due += slots[tick % _SLOTS]
+            slots[tick % _SLOTS] = []
         self._tick = now
+        together = next(step for step in (CALM, 5, 3, 1) if self._members * step <= _GROUP * CALM or step == 1)
         for member in due:
             ticks = member.visit()
-            if ticks > 3 and len(slots[(now + ticks - 1) % SLOTS]) < len(slots[(now + ticks) % SLOTS]):  # noqa: PLR2004
-                ticks -= 1  # those that may come at any time spread themselves over the wheel
             if ticks:
-                slots[(now + min(ticks, SLOTS - 1)) % SLOTS].append(member)
+                at = now + ticks
+                if ticks == CALM:
+                    at -= at % together
+                slots[at % _SLOTS].append(member)
+            else:
+                self._members -= 1
         self._timer = None
-        for tick in range(now + 1, now + SLOTS):
-            if slots[tick % SLOTS]:
+        for tick in range(now + 1, now + _SLOTS):
+            if slots[tick % _SLOTS]:
                 self._set(tick)
                 return

@@ -17,27 +17,25 @@ _SIDES = range(16, 16385)
 _MAX_FPS = 240
 _NEEDS_HEADER = frozenset({"h264", "hevc"})
 """Their pictures cannot be read without."""
-_HALF = 1 << 31
+_AVC_HEAD, _AVC_BETWEEN = 5, 0x27
+"""Length of the head of AVC's legacy form, and its first byte for a picture between keys."""
+_HALF, _2_TO_32 = 1 << 31, 0xFFFFFFFF
 
 
 class Track:
     """Follows the configuration and the clock of a track. Begins with a key picture."""
 
     def __init__(self) -> None:
-        self._config: CodecConfig | None = None
+        self._config = CodecConfig("")
         self._codec = ""
         self._size = (0, 0)
         self._fps: float | None = None
         self._begun = False
+        """A key picture of this configuration came."""
         self._stamp = 0
-        self._time_ms: int | None = None
+        self._time_ms = 0
         self.news: MediaInfo | None = None
         """A format that nobody was told of yet; whoever tells takes it out."""
-
-    @property
-    def begun(self) -> bool:
-        """A key picture came."""
-        return self._begun
 
     def take(self, message: Message, arrival: float) -> Packet | None:
         """Take the next video or data message; return the picture it brings. Check `news` first.
@@ -47,7 +45,29 @@ class Track:
         if message.kind != VIDEO:
             self._words(message)
             return None
-        video = read(message.payload)
+        payload, stamp = message.payload, message.timestamp
+        if (
+            len(payload) > _AVC_HEAD
+            and payload[0] == _AVC_BETWEEN
+            and payload[1] == 1
+            and self._begun
+            and self._codec == "h264"
+        ):  # nearly all of them, when all are wanted
+            key, composition_ms, data = False, int.from_bytes(payload[2:_AVC_HEAD], signed=True), payload[_AVC_HEAD:]
+        else:
+            video = self._picture(payload)
+            if video is None:
+                return None
+            _, _, key, composition_ms, data = video
+        self._time_ms += (stamp - self._stamp + _HALF & _2_TO_32) - _HALF  # 32 bits last for 49 days
+        self._stamp = stamp
+        dts = MediaTime(self._time_ms, _MILLISECOND)
+        pts = MediaTime(self._time_ms + composition_ms, _MILLISECOND) if composition_ms else dts
+        return Packet(self._config, data, pts, dts, key, arrival)
+
+    def _picture(self, payload: bytes) -> Video | None:
+        """Read a message; None where it holds no picture that a decoder could use."""
+        video = read(payload)
         if video is None or video.what is What.END:
             return None
         if video.what is What.HEADER:
@@ -58,20 +78,10 @@ class Track:
                 refuse_unknown(video.codec)
                 return None
             self._configure(video.codec, b"")
-        if self._config is None or not (video.key or self._begun) or not video.data:
+        if not (video.key or self._begun) or not video.data:
             return None
         self._begun = True
-        return self._packet(self._config, video, message.timestamp, arrival)
-
-    def _packet(self, config: CodecConfig, video: Video, stamp: int, arrival: float) -> Packet:
-        if self._time_ms is None:
-            self._time_ms = stamp
-        else:  # 32 bits last for 49 days
-            self._time_ms += (stamp - self._stamp + _HALF) % (2 * _HALF) - _HALF
-        self._stamp = stamp
-        dts = MediaTime(self._time_ms, _MILLISECOND)
-        pts = MediaTime(self._time_ms + video.composition_ms, _MILLISECOND) if video.composition_ms else dts
-        return Packet(config, video.data, pts, dts, video.key, arrival)
+        return video
 
     def _configure(self, codec: str, header: bytes) -> None:
         refuse_unknown(codec)
@@ -82,6 +92,7 @@ class Track:
         if config == self._config:
             return
         self._config, self._codec = config, codec
+        self._begun = False
         self.news = MediaInfo(config, "rtmp", fps=self._fps)
 
     def _words(self, message: Message) -> None:
