@@ -192,6 +192,7 @@ def memory_figures(small: proc.Memory | None, full: proc.Memory | None, few: int
         "watcher_rss_mb": full.rss / _MIB,
         "watcher_pss_mb": full.pss / _MIB,
         "watcher_base_mb": (small.rss - max(per or 0.0, 0.0) * few) / _MIB,
+        "watcher_base_pss_mb": (small.pss - max(per or 0.0, 0.0) * few) / _MIB,
         "stream_mb": None if per is None else per / _MIB,
     }
 

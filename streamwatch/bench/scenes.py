@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -303,14 +303,20 @@ def _bounce(at: float, room: int) -> float:
 
 def _between(plane: Plane, top: float, left: float, height: int, width: int) -> Plane:
     """A window between pixels: cameras do not move by whole ones, and decoders work for that."""
-    row, down = int(top), np.uint16(256 * (top % 1))
-    column, across = int(left), np.uint16(256 * (left % 1))
-    part: NDArray[Any] = plane[row : row + height + 1, column : column + width + 1].astype(np.uint16)
-    if across:
-        part = (part[:, :-1] * (256 - across) + part[:, 1:] * across) >> 8
-    if down:
-        part = (part[:-1] * (256 - down) + part[1:] * down) >> 8
-    return part[:height, :width].astype(np.uint8)
+    row, down = int(top), int(256 * (top % 1))
+    column, across = int(left), int(256 * (left % 1))
+    part = plane[row : row + height + 1, column : column + width + 1]
+    lines = _mixed(part[:, :-1], part[:, 1:], across)
+    return _mixed(lines[:-1], lines[1:], down)
+
+
+def _mixed(one: Plane, other: Plane, share: int) -> Plane:
+    """Two planes mixed, `share` parts in 256 of the other."""
+    if not share:
+        return one
+    return ((one.astype(np.uint16) * np.uint16(256 - share) + other * np.uint16(share)) >> np.uint16(8)).astype(
+        np.uint8
+    )
 
 
 def _paste(plane: Plane, what: Plane, inside: NDArray[np.bool_], top: int, left: int) -> None:

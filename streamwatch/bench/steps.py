@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -38,12 +38,40 @@ async def run(scenario: Scenario, site: Site, model: Path, *, core: int, told: T
                 share = (await bench.at(scenario.streams))["core_share"] or 1.0
                 return await bench.at(min(max(round(scenario.streams * scenario.load / share), few), scenario.most))
             case Kind.LIMIT:
-                return await bench.limit()
+                return await search(bench.at, bench.window, first=scenario.streams, most=scenario.most)
 
 
 def kept(figures: Figures) -> bool:
     """Whether every stream was looked at within the gap all the time, and no watcher broke."""
     return figures["uncovered_s"] == 0 and not figures["restarts"]
+
+
+async def search(
+    at: Callable[[int], Awaitable[Figures]], again: Callable[[], Awaitable[Figures]], *, first: int, most: int
+) -> Figures:
+    """The figures of the largest number that kept the gap; `broke_at` is the smallest that did not, if one did.
+
+    `at` measures with so many streams, `again` once more with as many. Raises OutsideError where already `first` are
+    more than can be covered.
+    """
+    best: Figures | None = None
+    streams = first
+    for _ in range(_STEPS):
+        try:
+            figures = await at(streams)
+            if not kept(figures):
+                figures = await again()  # others use this machine too: only what happens twice is ours
+        except OutsideError:
+            if best is None:
+                raise
+            return {**best, "broke_at": streams}
+        if not kept(figures):
+            return {**(best or {**figures, "streams": 0}), "broke_at": streams, "broke_by_s": figures["uncovered_s"]}
+        best = figures
+        if streams >= most:
+            break
+        streams = next_count(streams, figures["core_share"] or 1.0, most=most)
+    return {**(best or {}), "broke_at": None}
 
 
 class _Bench:
@@ -67,34 +95,10 @@ class _Bench:
         """Watch so many streams and measure."""
         before, self._now = self._now, streams
         await measure.grow(self._subject, before, streams, over_s=self._job.gap_s, told=self._told)
-        return await self._window()
+        return await self.window()
 
-    async def limit(self) -> Figures:
-        """The figures of the largest number that kept the gap; `broke_at` is the smallest that did not."""
-        best: Figures | None = None
-        streams = self._scenario.streams
-        for _ in range(_STEPS):
-            try:
-                figures = await self.at(streams)
-                if not kept(figures):
-                    figures = await self._window()  # others use this machine too: only what happens twice is ours
-            except OutsideError:
-                if best is None:
-                    raise
-                return {**best, "broke_at": streams}
-            if not kept(figures):
-                return {
-                    **(best or {**figures, "streams": 0}),
-                    "broke_at": streams,
-                    "broke_uncovered_s": figures["uncovered_s"],
-                }
-            best = figures
-            if streams >= self._scenario.most:
-                break
-            streams = next_count(streams, figures["core_share"] or 1.0, most=self._scenario.most)
-        return {**(best or {}), "broke_at": None}
-
-    async def _window(self) -> Figures:
+    async def window(self) -> Figures:
+        """Measure what is watched now."""
         return await measure.window(
             self._subject, self._site, self._job, self._now,
             few=self._few, small=self._small, window_s=self._scenario.window_s, told=self._told,

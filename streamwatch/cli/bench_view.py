@@ -49,6 +49,8 @@ FIGURES: Final = {
     "vs_ffmpeg": "x ffmpeg",
 }
 """What figures are called."""
+_WIDTH: Final = 240
+"""Of a table at most: a line that a terminal breaks is read more easily than a figure that is cut off."""
 _PERCENT, _MILLISECONDS = -1, -2
 
 
@@ -75,9 +77,10 @@ def show(document: Row, console: Console) -> None:
             f"{size}: {document['method']['publishers']} publishers, {facts['kilobits']} kbit/s, key pictures of "
             f"{facts['key_kilobytes']} kB every {facts['key_interval_s']:g} s"
         )
+    wide = Console(file=console.file, width=max(console.width, _WIDTH), highlight=False, markup=False)
     for table in tables(document):
-        console.print()
-        console.print(table, crop=False)
+        wide.print()
+        wide.print(table)
 
 
 def tables(document: Row) -> list[Table]:
