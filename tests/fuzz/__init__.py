@@ -1,0 +1,1 @@
+"""Targets for hypothesis: each module has functions named `fuzz_*`; the suite runs them bounded."""
