@@ -128,7 +128,6 @@ class Looks:
         if self.idle and (due or self._stretch.ready(packet.arrival)):
             work = self._through(self._stretch, packet.arrival, score=due)
             return self._submit(Aim.BETWEEN, packet, deadline, work)
-        self.missed += due
         return Begun.NOTHING
 
     def back(self, doubt: Doubt, deadline: float) -> Begun:
@@ -156,7 +155,7 @@ class Looks:
         self, aim: Aim, packet: Packet, deadline: float, work: Callable[[DecoderCache], Sequence[Seen]]
     ) -> Begun:
         if not self.idle:
-            self.missed += 1
+            self.missed += packet.key  # between keys the look in progress answers the same wish
             return Begun.NOTHING
         self._idle.clear()
 

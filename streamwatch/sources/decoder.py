@@ -36,6 +36,9 @@ _DECODERS = {"av1": "libdav1d"}
 _NEW_EXTRADATA = packet_sidedata_type_from_literal("new_extradata")
 _PADDING = 64
 """Zero bytes that FFmpeg's bit readers may touch beyond the end (AV_INPUT_BUFFER_PADDING_SIZE)."""
+_SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+"""By area, since the cheap filters alias, with a colour for each pixel: without that it is 38 dB from the exact picture
+instead of 43, for 0.1 ms less."""
 _MAX_PENDING = 512
 """Presentation times remembered for pictures that have not come out yet."""
 
@@ -73,16 +76,14 @@ class PyavPicture:
         return self.frame.is_corrupt
 
     def rgb(self, width: int, height: int) -> NDArray[np.uint8]:
-        """`height x width x 3` uint8, C-contiguous, own memory. AREA: the cheap filters alias (23 against 39 dB).
+        """`height x width x 3` uint8, C-contiguous, own memory.
 
         Raises DecodeFailed where the pixel format cannot be converted.
         """
         import numpy as np  # noqa: PLC0415 - a watcher that only reads needs no numpy
 
         try:
-            small = self._reformatter.reformat(
-                self.frame, width, height, "rgb24", interpolation=Interpolation.AREA, threads=1
-            )
+            small = self._reformatter.reformat(self.frame, width, height, "rgb24", interpolation=_SCALING, threads=1)
             return cast("NDArray[np.uint8]", np.ascontiguousarray(small.to_ndarray(), dtype=np.uint8))
         except (av.error.FFmpegError, ValueError) as e:
             raise DecodeFailed(f"pixel format {self.frame.format.name} cannot be converted") from e
