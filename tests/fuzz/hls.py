@@ -59,8 +59,8 @@ LISTS = [
     b'#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-KEY:METHOD=AES-128,URI="key"\n#EXTINF:1,\n0.ts\n#EXTINF:1,\n1.ts\n',
     b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-I-FRAMES-ONLY\n#EXT-X-BYTERANGE:700@0\n#EXTINF:1,\n0.ts\n",
     b'#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n1.ts\n#EXT-X-PART:DURATION=1,URI="0.ts",INDEPENDENT=YES\n',
-    b'#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=64x64\nb.m3u8\n'
-    b'#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,RESOLUTION=64x64,URI="c.m3u8"\n',
+    (b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=64x64\nb.m3u8\n"
+     b'#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=1,RESOLUTION=64x64,URI="c.m3u8"\n'),
     *playlist.PLAYLISTS,
 ]  # fmt: skip
 
@@ -69,16 +69,18 @@ LISTS = [
 @given(st.data(), st.booleans(), st.booleans(), st.booleans())
 def fuzz_reader(data: st.DataObject, wants: bool, fast: bool, ranges: bool) -> None:  # noqa: FBT001
     world: dict[str, bytes] = {}
-    kinds = {"m3u8": LISTS, "ts": segments(), "mp4": segments(), "key": [KEY, KEY[:5], b""]}
+    kinds = {"m3u8": LISTS, "ts": segments(), "mp4": segments(), "key": [KEY] * 9 + [KEY[:5], b""]}
 
     async def once(
         url: SafeUrl, _: Target, limit: int, span: tuple[int, int] | None, since: Validators
     ) -> tuple[Answer, str | None]:
         path = urlsplit(url.reveal()).path
         if path not in world or path.endswith("m3u8"):
-            kind = kinds.get(path.rpartition("/")[2].rpartition(".")[2], segments())
-            world[path] = data.draw(st.one_of(st.sampled_from(list(kind)), spoiled(kind)))
-        status = data.draw(st.sampled_from([200] * 12 + [302, 304, 404, 416, 500]))
+            name = path.rpartition("/")[2]
+            kind = kinds.get(name.rpartition(".")[2], segments())
+            good = st.sampled_from(list(kind))
+            world[path] = data.draw(good if name == "live.m3u8" else st.one_of(good, good, good, spoiled(kind)))
+        status = data.draw(st.sampled_from([200] * 60 + [302, 304, 404, 416, 500]))
         location = data.draw(st.sampled_from(["x.ts", "http://10.0.0.1/", "http://[", "//:99999"]))
         body = world[path]
         if span and ranges and status == 200:
