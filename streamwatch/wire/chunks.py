@@ -261,7 +261,7 @@ class ChunkParser:
             if not keep:
                 if kind == VIDEO:
                     passed += size
-                else:
+                elif kind == AUDIO:
                     taken += size
                 continue
             if kind in (VIDEO, AUDIO):
