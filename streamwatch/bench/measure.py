@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -33,6 +33,8 @@ _GAPS: Final = "streamwatch_sample_gap_seconds"
 _SAME_S: Final = 0.05
 """Two ages of the newest frame that differ by less from what has passed belong to the same frame."""
 
+_NOTHING: Final = proc.Usage(0.0, 0.0)
+
 Figures = dict[str, float | None]
 
 
@@ -42,6 +44,11 @@ class Snapshot(NamedTuple):
     at: float
     wall: float
     usage: dict[int, proc.Usage]
+    """Of the daemon and what it started."""
+    around: dict[int, proc.Usage]
+    """Of server, publishers, broker and subscriber."""
+    busy_s: float
+    """Of the core, whoever used it."""
     metrics: dict[str, float]
 
 
@@ -65,11 +72,15 @@ class GapBook:
         self._known = frames
 
 
-async def take(subject: Subject) -> Snapshot:
+async def take(subject: Subject, site: Site) -> Snapshot:
     """Read everything that grows."""
     metrics = await subject.metrics()
-    usage = {pid: found for pid in subject.processes if (found := proc.usage(pid)) is not None}
-    return Snapshot(time.monotonic(), time.time(), usage, metrics)
+    ours, around = _usage(subject.processes), _usage(site.processes)
+    return Snapshot(time.monotonic(), time.time(), ours, around, proc.core_busy(subject.core), metrics)
+
+
+def _usage(pids: Iterable[int]) -> dict[int, proc.Usage]:
+    return {pid: found for pid in pids if (found := proc.usage(pid)) is not None}
 
 
 def holder(subject: Subject) -> int:
@@ -114,13 +125,13 @@ async def window(
     """Measure what is already covered."""
     book = GapBook([])
     book.note(await subject.streams(), time.monotonic())
-    before = await take(subject)
+    before = await take(subject, site)
     end = before.at + window_s
     while (left := end - time.monotonic()) > 0:
         told(f"measuring {streams} streams, {left:.0f} s to go")
         await asyncio.sleep(min(left, job.gap_s))
         book.note(await subject.streams(), time.monotonic())
-    after = await take(subject)
+    after = await take(subject, site)
     full = proc.memory(holder(subject))
     alerts = [seen for seen in site.subscriber.alerts if before.wall <= seen.at <= after.wall]
     figures = figures_of(before, after, daemon=subject.pid, watcher=holder(subject), streams=streams)
@@ -133,13 +144,14 @@ def figures_of(before: Snapshot, after: Snapshot, *, daemon: int, watcher: int, 
     minutes = streams * seconds / 60
 
     def used(pid: int) -> tuple[float, float]:
-        then, now = before.usage.get(pid, proc.Usage(0, 0)), after.usage.get(pid, proc.Usage(0, 0))
+        then, now = before.usage.get(pid, _NOTHING), after.usage.get(pid, _NOTHING)
         return now.cpu_s - then.cpu_s, now.main_s - then.main_s
 
     def grown(name: str) -> float:
         return after.metrics.get(name, 0.0) - before.metrics.get(name, 0.0)
 
     whole = sum(used(pid)[0] for pid in after.usage)
+    around = sum(now.cpu_s - before.around.get(pid, _NOTHING).cpu_s for pid, now in after.around.items())
     watching, main = used(watcher)
     looks = grown(f"streamwatch_samples_total{{detector={DETECTOR}}}")
     parts: Figures = {}
@@ -159,6 +171,8 @@ def figures_of(before: Snapshot, after: Snapshot, *, daemon: int, watcher: int, 
         "window_s": seconds,
         "cpu": whole / minutes,
         "core_share": whole / seconds,
+        "strangers_share": max((after.busy_s - before.busy_s) / seconds - whole / seconds, 0.0),
+        "around_share": around / seconds,
         "cpu_watcher_main": main / minutes,
         "cpu_watcher_workers": (watching - main) / minutes,
         "cpu_publish": used(daemon)[0] / minutes,

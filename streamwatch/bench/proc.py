@@ -69,6 +69,24 @@ def usage(pid: int) -> Usage | None:
     return Usage(whole, main)
 
 
+def parse_core(text: str, core: int) -> float:
+    """Seconds for which a core was busy, and those that the machine below took from it, by `/proc/stat`."""
+    for line in text.splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _waiting, interrupts, soft, stolen = (int(field) for field in fields[:8])
+            return (user + nice + system + interrupts + soft + stolen) / _TICKS
+    return 0.0
+
+
+def core_busy(core: int) -> float:
+    """The same now; 0 where the kernel does not tell."""
+    try:
+        return parse_core(Path("/proc/stat").read_text(), core)
+    except (OSError, ValueError):
+        return 0.0
+
+
 def memory(pid: int) -> Memory | None:
     """Memory now; None where the process is gone, or may not be asked."""
     try:

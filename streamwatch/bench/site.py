@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from streamwatch.bench import proc
 from streamwatch.bench.clip import ClipSpec
 from streamwatch.bench.programs import Child, environment, free_port, python, rtmp_module
 from streamwatch.bench.publishers import name_of
@@ -108,6 +109,12 @@ class Site:
     publishers: int
     hls: bool
     subscriber: Subscriber
+    children: tuple[Child, ...] = ()
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Of server, publishers, broker and subscriber."""
+        return tuple(pid for child in self.children if child.running for pid in (child.pid, *proc.children(child.pid)))
 
     def url(self, number: int) -> str:
         """Where a watched stream is read; streams are spread over the publishers."""
@@ -152,29 +159,21 @@ async def standing(
             if not child.running:
                 await stack.enter_async_context(child)
             await child.listening(port)
-        listen = [
-            "mosquitto_sub",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(mqtt_port),
-            "-q",
-            "1",
-            "-t",
-            f"{TOPICS}/+/streams/+/alerts",
-            "-F",
-            "%U %p",
-        ]
-        await stack.enter_async_context(Child("subscriber", listen, cores=cores, on_line=subscriber.on_line))
+        topic = f"{TOPICS}/+/streams/+/alerts"
+        listen = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(mqtt_port), "-q", "1", "-t", topic, "-F", "%U %p"]
+        desk = Child("subscriber", listen, cores=cores, on_line=subscriber.on_line)
+        await stack.enter_async_context(desk)
         address = f"rtmp://127.0.0.1:{rtmp_port}/live"
         command = python("streamwatch.bench.publishers", size, str(file), address, str(publishers), f"{marker_s:g}")
-        await _on_air(stack, command, cores)
+        on_air = await _on_air(stack, command, cores)
         if hls:
             await _playlists(folder / "www", spec, publishers)
-        yield Site(folder, rtmp_port, http_port, f"mqtt://127.0.0.1:{mqtt_port}", publishers, hls, subscriber)
+        broker_url = f"mqtt://127.0.0.1:{mqtt_port}"
+        children = (nginx, broker, desk, on_air)
+        yield Site(folder, rtmp_port, http_port, broker_url, publishers, hls, subscriber, children)
 
 
-async def _on_air(stack: contextlib.AsyncExitStack, command: list[str], cores: frozenset[int]) -> None:
+async def _on_air(stack: contextlib.AsyncExitStack, command: list[str], cores: frozenset[int]) -> Child:
     on = asyncio.Event()
     child = Child("publishers", command, cores=cores, env=environment(), on_line=lambda _: on.set())
     await stack.enter_async_context(child)
@@ -184,6 +183,7 @@ async def _on_air(stack: contextlib.AsyncExitStack, command: list[str], cores: f
     except TimeoutError as error:
         words = " / ".join(child.last_words) or "they say nothing"
         raise OutsideError(f"the publishers are not on air after {_ON_AIR_S:g} s: {words}") from error
+    return child
 
 
 async def _playlists(www: Path, spec: ClipSpec, publishers: int) -> None:

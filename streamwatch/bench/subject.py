@@ -81,6 +81,7 @@ class Subject(Child):
     """`streamwatch run`, on one core with all it starts."""
 
     def __init__(self, site: Site, job: Job, *, core: int) -> None:
+        self.core = core
         self._site, self._job = site, job
         self._path = site.folder / "streamwatch.yaml"
         self._port: asyncio.Future[int] | None = None

@@ -87,7 +87,7 @@ def _chosen(names: list[str], custom: dict[str, Any]) -> list[Scenario]:
         known = ", ".join(clip.SIZES)
         raise UserError(Problem("--size", "", f"{custom['size']!r} is not measured", known))
     if not names and custom:
-        base = Scenario("custom", "360p", 10, 60, 30, "as asked for")
+        base = Scenario("custom", "360p", 10, 60, 32, "as asked for")
         return [replace(base, **custom)]
     chosen = []
     for name in names or [one.name for one in scenarios.SCENARIOS]:

@@ -21,6 +21,8 @@ _COSTS: Final[tuple[tuple[str, str, int], ...]] = (
     ("bound", "bound", 4),
     ("x bound", "to_bound", 2),
     ("core %", "core_share", -1),
+    ("strangers %", "strangers_share", -1),
+    ("others %", "around_share", -1),
     ("looks/min", "looks_per_min", 2),
 )
 _KEEPS: Final[tuple[tuple[str, str, int], ...]] = (

@@ -14,7 +14,15 @@ def snapshot(at: float, *, daemon: float, watcher: float, main: float, **metrics
         WATCHER: proc.Usage(watcher, main),
         SPARE: proc.Usage(0.5, 0.5),
     }
-    return Snapshot(at, at, usage, {name.replace("__", "{") + "}" * ("__" in name): v for name, v in metrics.items()})
+    around = {20: proc.Usage(at, 0.0)}
+    return Snapshot(
+        at,
+        at,
+        usage,
+        around,
+        at / 5,
+        {name.replace("__", "{") + "}" * ("__" in name): v for name, v in metrics.items()},
+    )
 
 
 def test_costs_are_per_stream_and_minute() -> None:
@@ -27,6 +35,8 @@ def test_costs_are_per_stream_and_minute() -> None:
     assert figures["cpu_watcher_main"] == pytest.approx(0.15)
     assert figures["cpu_watcher_workers"] == pytest.approx(0.15)
     assert figures["looks_per_min"] == pytest.approx(7.5)
+    assert figures["around_share"] == pytest.approx(1.0)
+    assert figures["strangers_share"] == pytest.approx(0.2 - 4 / 30)
 
 
 def test_a_process_that_came_in_the_window_counts_from_its_beginning() -> None:

@@ -19,6 +19,13 @@ def test_processor_time_is_found_behind_any_name() -> None:
     assert proc.parse_stat(STAT) * os.sysconf("SC_CLK_TCK") == 300
 
 
+def test_a_core_is_busy_with_whatever_is_not_idle_or_waiting() -> None:
+    text = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 1000 500 4 5 6 0 0\ncpu1 0 0 0 1 1 0 0 0 0 0\nintr 5\n"
+    assert proc.parse_core(text, 0) * os.sysconf("SC_CLK_TCK") == 21
+    assert proc.parse_core(text, 1) == proc.parse_core(text, 2) == 0
+    assert proc.core_busy(min(os.sched_getaffinity(0))) > 0
+
+
 def test_memory_in_bytes() -> None:
     assert proc.parse_smaps(SMAPS) == proc.Memory(rss=2048 << 10, pss=1024 << 10, own=500 << 10, heap=300 << 10)
 
