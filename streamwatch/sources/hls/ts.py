@@ -207,7 +207,7 @@ class TsDemuxer:
         for one in split(self.codec, data):
             if len(one) > MAX_UNIT or not one:
                 continue
-            key = is_key(self.codec, one)
+            key = is_key(self.codec, one, self.config.extradata if self.config else b"")
             if key:
                 self.config = in_band_config(self.codec, one, self.config)
             if self.config is not None:

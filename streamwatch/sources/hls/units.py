@@ -65,17 +65,20 @@ def split(codec: str, data: bytes) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(cuts) if b > a]
 
 
-def is_key(codec: str, data: bytes) -> bool:
-    """Whether decoding can begin with this Annex B access unit, judged as FFmpeg's parsers do."""
+def is_key(codec: str, data: bytes, sets: bytes = b"") -> bool:
+    """Whether decoding can begin with this Annex B access unit, judged as FFmpeg's parsers do.
+
+    `sets` are the parameter sets in force before it.
+    """
     if codec == "h264":
-        return _h264_key(data)
+        return _h264_key(data, sets)
     if codec == "hevc":
         return _hevc_key(data)
     at = data.find(_MPEG2_PICTURE)
     return 0 <= at < len(data) - 5 and data[at + 5] >> 3 & 7 == _MPEG2_INTRA
 
 
-def _h264_key(data: bytes) -> bool:
+def _h264_key(data: bytes, sets: bytes) -> bool:
     at = data.find(_START)
     recovers = False
     for _ in range(_SEARCHED_UNITS):
@@ -85,7 +88,7 @@ def _h264_key(data: bytes) -> bool:
         if kind == _H264_IDR:
             return True
         if kind in _H264_SLICES:
-            return recovers or _unmarked_key(data, at)
+            return recovers or _unmarked_key(data, at, sets)
         following = data.find(_START, at + 3)
         if kind == _H264_SEI:
             recovers = recovers or _recovers(data[at + 4 : following if following >= 0 else len(data)])
@@ -114,16 +117,14 @@ def _recovers(sei: bytes) -> bool:
     return False
 
 
-def _unmarked_key(data: bytes, at: int) -> bool:
+def _unmarked_key(data: bytes, at: int, sets: bytes) -> bool:
     """An intra slice where pictures refer to one other at most: what follows does not reach behind it."""
     try:
         head = sps.Bits(data[at + 4 : at + 12])
         head.unsigned()
         if head.unsigned() not in _INTRA_SLICES:
             return False
-        before = data[max(0, at - 4096) : at]
-        sets = parameter_sets("h264", before[max(0, before.find(_START)) :])
-        found = {unit[0] & 0x1F: unit for unit in units(sets)}
+        found = {unit[0] & 0x1F: unit for unit in units(parameter_sets("h264", data) or sets)}
         if 7 not in found or _H264_PPS not in found or sps.h264(found[7]).max_refs > 1:  # noqa: PLR2004
             return False
         bits = sps.Bits(found[_H264_PPS][1:])
