@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamwatch.sources.hls.listed import Protected
 from streamwatch.sources.hls.playlist import MAX_BYTES, MAX_LINES, MAX_TARGET_S, NotAPlaylist, Rendition, lowest, parse
 
 BASE = "https://live.example.com/a/main.m3u8?token=1"
@@ -87,6 +88,73 @@ def test_an_absurd_target_duration_is_not_believed():
     assert parse(b"#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:inf,\ns.ts\n", BASE).target_s == MAX_TARGET_S
 
 
+def test_key_pictures_alone_are_listed_beside_the_renditions():
+    playlist = parse(
+        b"#EXTM3U\n"
+        b'#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=90000,RESOLUTION=640x360,CODECS="avc1.4d401e",URI="keys.m3u8"\n'
+        b"#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=90000\n"
+        b"#EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=640x360\n360.m3u8\n",
+        BASE,
+    )
+    assert [r.uri for r in playlist.renditions] == ["360.m3u8"]
+    (one,) = playlist.pictures
+    assert (one.url, one.width, one.height) == ("https://live.example.com/a/keys.m3u8", 640, 360)
+    keys = parse(b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-I-FRAMES-ONLY\n#EXTINF:2,\n#EXT-X-BYTERANGE:9@8\nx\n", BASE)
+    assert keys.pictures_only
+    assert keys.segments[0].span == (8, 9)
+
+
+LOW_LATENCY = (
+    b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-VERSION:9\n#EXT-X-PART-INF:PART-TARGET=0.33334\n"
+    b"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.0\n#EXT-X-MEDIA-SEQUENCE:266\n"
+    b'#EXT-X-MAP:URI="i.mp4"\n#EXT-X-PROGRAM-DATE-TIME:2026-02-14T02:13:36.106Z\n#EXTINF:4.00008,\ns266.mp4\n'
+    b'#EXT-X-PART:DURATION=0.33334,URI="p267.0.mp4",INDEPENDENT=YES\n#EXT-X-PART:DURATION=0.33334,URI="p267.1.mp4"\n'
+    b'#EXT-X-PART:DURATION=0.33334,URI="p267.2.mp4",INDEPENDENT=YES,BYTERANGE="200@100"\n'
+    b'#EXT-X-PART:DURATION=0.33334,URI="p267.3.mp4",INDEPENDENT=YES,GAP=YES\n'
+    b'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="p267.4.mp4"\n'
+)
+
+
+def test_the_newest_part_that_stands_alone():
+    part = parse(LOW_LATENCY, BASE).part
+    assert part is not None
+    assert (part.segment.number, part.place) == (267, 2)
+    assert part.segment.url == "https://live.example.com/a/p267.2.mp4"
+    assert part.segment.span == (100, 200)
+    assert part.segment.map_url == "https://live.example.com/a/i.mp4"
+    assert parse(LOW_LATENCY.replace(b"INDEPENDENT=YES", b"X=1"), BASE).part is None
+    assert parse(LOW_LATENCY.replace(b"200@100", b"200"), BASE).part is None
+
+
+def test_segments_that_are_left_out_are_counted():
+    playlist = parse(b"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:10\n#EXT-X-SKIP:SKIPPED-SEGMENTS=3\n#EXTINF:4,\ns.ts\n", BASE)
+    assert [segment.number for segment in playlist.segments] == [13]
+
+
+@pytest.mark.parametrize(
+    ("tags", "iv"),
+    [
+        ('METHOD=AES-128,URI="k"', (7).to_bytes(16)),
+        ('METHOD=AES-128,URI="k",IV=0x0A', (10).to_bytes(16)),
+        ('METHOD=AES-128,URI="k",IV=0X' + "ff" * 16 + ',KEYFORMAT="identity"', b"\xff" * 16),
+        ('METHOD=AES-128,URI="k"\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI="other",KEYFORMAT="com.example"', (7).to_bytes(16)),
+    ],
+)
+def test_how_segments_are_encrypted(tags, iv):
+    text = f"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-KEY:{tags}\n#EXTINF:4,\ns.ts\n#EXT-X-KEY:METHOD=NONE\nt.ts\n"
+    one, two = parse(text.encode(), BASE).segments
+    assert one.cipher == ("https://live.example.com/a/k", iv)
+    assert two.cipher is None
+
+
+@pytest.mark.parametrize("tag", ['METHOD=SAMPLE-AES,URI="k"', 'METHOD=AES-128,URI="k",KEYFORMAT="com.example"'])
+def test_what_a_rights_manager_protects(tag):
+    (one,) = parse(f"#EXTM3U\n#EXT-X-KEY:{tag}\n#EXTINF:4,\ns.ts\n".encode(), BASE).segments
+    assert one.encrypted
+    with pytest.raises(Protected):
+        _ = one.cipher
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_give_a_playlist_or_a_refusal(data):
     with contextlib.suppress(NotAPlaylist):
@@ -116,6 +184,9 @@ WORST = {
     "no text": HEAD + b"\n".join([b"\xff" * 8000] * 60),
     "many lines": b"#EXTM3U" + b"\n" * 500_000,
     "steps back": filled(b"../" * 30),
+    "parts": filled(b'#EXT-X-PART:DURATION=0.2,URI="a.mp4",INDEPENDENT=YES,BYTERANGE="9@9"'),
+    "keys": filled(b'#EXT-X-KEY:METHOD=AES-128,URI="a",IV=0x1'),
+    "key pictures": HEAD + b"#EXT-X-STREAM-INF:A=B\nx\n" + b'#EXT-X-I-FRAME-STREAM-INF:URI="k",A=1\n' * 4900,
 }
 
 
