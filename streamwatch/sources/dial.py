@@ -48,14 +48,15 @@ async def secure(sock: socket.socket, target: Target, *, timeout_s: float) -> ss
         Unreachable: no TLS there, or not within `timeout_s`.
 
     """
-    wrapped = _tls().wrap_socket(sock, server_hostname=target.host, do_handshake_on_connect=False)
+    wrapped: socket.socket = sock
     try:
+        wrapped = _tls().wrap_socket(sock, server_hostname=target.host, do_handshake_on_connect=False)
         async with asyncio.timeout(timeout_s):
             await _shake_hands(wrapped)
     except ssl.SSLCertVerificationError as e:
         wrapped.close()
         raise Refused(f"{target.host}: the certificate is not valid", grace_s=float("inf")) from e
-    except OSError as e:  # TimeoutError and SSLError are of its kind
+    except (OSError, ValueError) as e:  # TimeoutError and SSLError are an OSError; a name may be none that TLS takes
         wrapped.close()
         raise Unreachable(f"{target.host}:{target.port}: no TLS") from e
     except BaseException:
