@@ -13,6 +13,7 @@ from tests.integration.daemon import MAX_GAP_S
 from tests.integration.servers import HLS_TARGET_S
 
 STALLED_WITHIN_S = 15.0
+ENDED_WITHIN_S = 3.0
 
 
 async def test_frozen_publisher_is_stalled_and_covered_again_when_it_goes_on(site: Site) -> None:
