@@ -15,8 +15,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from streamwatch.domain.errors import CodecUnsupported, DecodeFailed
 from streamwatch.domain.media import CodecConfig, MediaTime, Packet
-from streamwatch.domain.urls import printable
 from streamwatch.sources.annexb import is_annexb, parameter_sets
+from streamwatch.sources.codecs import refuse_unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from numpy.typing import NDArray
 
-_LIVE = frozenset({
-    "h264", "hevc", "av1", "vp8", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "h263", "flv1", "mjpeg",
-})  # fmt: skip
-"""What live streams are made of. FFmpeg has hundreds of decoders more, old, odd and written for other surroundings:
-a stranger's bytes do not choose among them."""
 _RESTORABLE = frozenset({"h264", "hevc"})
 """Codecs whose decoder takes its parameter sets anew with every key packet; others get a fresh context for each."""
 _DECODERS = {"av1": "libdav1d"}
@@ -41,12 +36,6 @@ _SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT | Interpolation.FUL
 instead of 43, for 0.1 ms less."""
 _MAX_PENDING = 512
 """Presentation times remembered for pictures that have not come out yet."""
-
-
-def refuse_unknown(codec: str) -> None:
-    """Raise CodecUnsupported for anything but a video codec of live streams, by FFmpeg's canonical name."""
-    if codec not in _LIVE:
-        raise CodecUnsupported(f"{printable(codec, 40) or 'a codec without a name'} is not decoded here")
 
 
 def _padded(data: bytes) -> av.Packet:  # type: ignore[type-arg]

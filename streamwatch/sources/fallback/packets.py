@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from streamwatch.domain.errors import CodecUnsupported, StreamError
 from streamwatch.domain.media import CodecConfig, MediaTime, Packet
 from streamwatch.sources.annexb import parameter_sets
-from streamwatch.sources.decoder import PyavDecoder, refuse_unknown
+from streamwatch.sources.codecs import refuse_unknown
+from streamwatch.sources.decoder import PyavDecoder
 
 if TYPE_CHECKING:
     import av
