@@ -178,13 +178,14 @@ class TsDemuxer:
             self._parts = []
             return []
         body = payload[_PES_HEAD + payload[8] :]
-        if self._delimited and self._parts and not begins_unit(self.codec, body) and body:
+        marked = begins_unit(self.codec, body)
+        if self._delimited and not marked and self._parts and body:
             self._parts.append(body)
             return []
         units = self._complete()
         self._times = self._read_times(payload)
         self._parts = [body]
-        self._delimited = self._delimited or begins_unit(self.codec, body)
+        self._delimited = self._delimited or marked
         return units
 
     def _read_times(self, payload: bytes) -> tuple[MediaTime | None, MediaTime | None]:

@@ -20,7 +20,8 @@ _H264_SLICES, _H264_IDR, _H264_SEI, _H264_PPS = frozenset({1, 2}), 5, 6, 8
 _RECOVERY_POINT = 6
 _HEVC_PICTURES_END, _HEVC_KEYS = 32, range(16, 24)
 _MPEG2_SEQUENCE, _MPEG2_PICTURE, _MPEG2_INTRA = b"\x00\x00\x01\xb3", b"\x00\x00\x01\x00", 1
-_INTRA_SLICES = frozenset({2, 7})
+_INTRA_HEADS = frozenset({0x88, *range(0xB0, 0xC0)})
+"""First macroblock 0, then slice type 7 or 2, as Exp-Golomb writes them."""
 
 
 class NotMedia(ValueError):
@@ -54,10 +55,9 @@ def begins_unit(codec: str, data: bytes) -> bool:
 def split(codec: str, data: bytes) -> list[bytes]:
     """Cut at access unit delimiters: a muxer may put several pictures into one packet."""
     mark = _AUD.get(codec)
-    if mark is None or not begins_unit(codec, data):
+    if mark is None or (at := data.find(mark, 8)) < 0 or not begins_unit(codec, data):
         return [data]
     cuts = [0]
-    at = data.find(mark, 8)
     while at >= 0 and len(cuts) <= _SEARCHED_UNITS:
         cuts.append(at - 1 if data[at - 1] == 0 else at)
         at = data.find(mark, at + 4)
@@ -88,7 +88,7 @@ def _h264_key(data: bytes, sets: bytes) -> bool:
         if kind == _H264_IDR:
             return True
         if kind in _H264_SLICES:
-            return recovers or _unmarked_key(data, at, sets)
+            return recovers or (data[at + 4] in _INTRA_HEADS and _unmarked_key(data, sets))
         following = data.find(_START, at + 3)
         if kind == _H264_SEI:
             recovers = recovers or _recovers(data[at + 4 : following if following >= 0 else len(data)])
@@ -117,13 +117,9 @@ def _recovers(sei: bytes) -> bool:
     return False
 
 
-def _unmarked_key(data: bytes, at: int, sets: bytes) -> bool:
+def _unmarked_key(data: bytes, sets: bytes) -> bool:
     """An intra slice where pictures refer to one other at most: what follows does not reach behind it."""
     try:
-        head = sps.Bits(data[at + 4 : at + 12])
-        head.unsigned()
-        if head.unsigned() not in _INTRA_SLICES:
-            return False
         found = {unit[0] & 0x1F: unit for unit in units(parameter_sets("h264", data) or sets)}
         if 7 not in found or _H264_PPS not in found or sps.h264(found[7]).max_refs > 1:  # noqa: PLR2004
             return False
