@@ -7,6 +7,7 @@ import ipaddress
 import math
 import socket
 import ssl
+from contextlib import suppress
 
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import CodecUnsupported, NotPublished, Unreachable
@@ -215,14 +216,20 @@ class Connection:
             raise self._session.hung_up() from e
         if not count:
             raise self._session.hung_up()
+        return self._further_records(count) if self._secure else count
+
+    def _further_records(self, count: int) -> int:
+        """TLS gives one record at a time, 16 KB at most: read on, as long as there are more and they fit."""
+        view = memoryview(_BUFFER)
+        with suppress(OSError):  # none is there now, or the connection broke: the next visit sees which
+            while count < len(view) and (more := self._sock.recv_into(view[count:])):
+                count += more
         return count
 
     def _ticks(self, count: int, now: float) -> int:
         """Ticks until the next visit, after one that found `count` bytes."""
         if not self._begun:
             return _OPENING
-        if self._secure:  # one record at a time
-            return _OPENING if count >= 1 << 14 else _ATTENTIVE
         until_key = (max(self._key_at - _EARLY_S, self._rhythm.key_from) - now) / TICK_S
         if until_key <= _ATTENTIVE:
             return _ATTENTIVE if count < _FULL else _OPENING
