@@ -127,7 +127,7 @@ class StreamPipeline:
                 return
             self.received += len(packet.data)
             self._alive(packet.arrival)
-            if self._timeline.packet(packet) or packet.config != self._config:
+            if self._timeline.packet(packet) or (packet.config is not self._config and packet.config != self._config):
                 self._begin_timeline(packet)
             if packet.key or self._appetite.everything:
                 self._looks.buffer.put(packet)

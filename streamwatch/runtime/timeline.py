@@ -19,16 +19,22 @@ class Timeline:
     def __init__(self) -> None:
         self.number = 0
         self.newest = MediaTime(0, Fraction(1))
-        self._started = False
+        self._steps = range(0)
+        """Ticks to the next packet that are no jump; of no length before the first."""
 
     def packet(self, packet: Packet) -> bool:
         """Note a packet; True when its time belongs to a new timeline."""
-        time = packet.time
+        time = packet.dts or packet.pts
         if time is None:
             return False
-        step = time.seconds - self.newest.seconds
-        jumped = self._started and (step < -BACKWARDS_S or step > FORWARDS_S)
+        newest, self.newest = self.newest, time
+        if time.time_base is newest.time_base:  # nearly always, and the arithmetic of whole numbers is quick
+            if time.ticks - newest.ticks in self._steps:
+                return False
+            jumped = bool(self._steps)
+        else:
+            jumped = bool(self._steps) and not -BACKWARDS_S <= time.seconds - newest.seconds <= FORWARDS_S
+        rate = 1 / time.time_base
+        self._steps = range(int(-BACKWARDS_S * rate), int(FORWARDS_S * rate) + 1)
         self.number += jumped
-        self._started = True
-        self.newest = time
         return jumped

@@ -32,7 +32,8 @@ class GopBuffer:
         self._keys = 0
         self._dropped = 0
         self._oldest_arrival = 0.0
-        self._oldest_s: float | None = None
+        self._oldest: float | None = None
+        """Decoding time of the oldest packet in seconds."""
 
     @property
     def limit(self) -> int:
@@ -64,13 +65,16 @@ class GopBuffer:
             self._bytes += len(packet.data)
             self._keys += packet.key
             while packets:
-                span = self._span_s(packet)
-                if span <= self._max_seconds and self._fits():
+                span = packet.arrival - self._oldest_arrival
+                if self._oldest is not None and packet.dts is not None:
+                    span = max(span, packet.dts.seconds - self._oldest)
+                fits = self._bytes <= self._max_bytes and len(packets) <= self._max_packets
+                if fits and span <= self._max_seconds:
                     return
                 if self._keys > 1:
                     self._drop_oldest_group()
                     continue
-                if span > self._group_seconds or not self._fits():
+                if not fits or span > self._group_seconds:
                     self._empty()
                 return
 
@@ -93,19 +97,10 @@ class GopBuffer:
             self._packets.clear()
             self._bytes = self._keys = 0
 
-    def _fits(self) -> bool:
-        return self._bytes <= self._max_bytes and len(self._packets) <= self._max_packets
-
     def _begin(self, oldest: Packet) -> None:
         """Note where the buffer begins, once, since every packet is measured from there."""
         self._oldest_arrival = oldest.arrival
-        self._oldest_s = None if oldest.dts is None else oldest.dts.seconds
-
-    def _span_s(self, newest: Packet) -> float:
-        arrival = newest.arrival - self._oldest_arrival
-        if self._oldest_s is None or newest.dts is None:
-            return arrival
-        return max(arrival, newest.dts.seconds - self._oldest_s)
+        self._oldest = None if oldest.dts is None else oldest.dts.seconds
 
     def _drop_oldest_group(self) -> None:
         """Let the oldest group go by age: what the buffer is for, so it is no loss to be counted."""
