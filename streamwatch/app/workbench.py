@@ -171,7 +171,8 @@ class Workbench:
                 case "rtmp" | "rtmps":
                     return RtmpReader(spec, policy=policy, clock=self._clock)
                 case "http" | "https":
-                    return HlsReader(spec, policy=policy, clock=self._clock)
+                    lines = max((detector.info.height for detector in self._loaded.values()), default=1)
+                    return HlsReader(spec, policy=policy, clock=self._clock, min_height=lines)
         return PyavReader(spec, policy=policy, clock=self._clock, max_pixels=self._max_pixels)
 
     def _decoder(self, config: CodecConfig) -> Decoder:
