@@ -39,8 +39,8 @@ def content(made: Clip) -> dict[str, Any]:
     }
 
 
-def result(scenario: Scenario, runs: Sequence[Figures], median: Figures) -> dict[str, Any]:
-    """One scenario's part of the document."""
+def result(scenario: Scenario, runs: Sequence[Figures], median: Figures, *, failed: str = "") -> dict[str, Any]:
+    """One scenario's part of the document; `failed` says why a run of it came to nothing."""
     return {
         "name": scenario.name,
         "says": scenario.says,
@@ -53,6 +53,7 @@ def result(scenario: Scenario, runs: Sequence[Figures], median: Figures) -> dict
         "inference": scenario.infer,
         "median": _rounded(median),
         "runs": [_rounded(run) for run in runs],
+        "failed": failed,
         "goals": [goal(one, median.get(one.figure)) for one in scenario.goals],
     }
 

@@ -91,11 +91,27 @@ async def run(options: Options, *, told: Told) -> dict[str, Any]:
                 found = await _rivals(ground, options, there, told) if options.compare and not first.hls else {}
                 compared += [{"size": ground.size, "name": name, **figures} for name, figures in found.items()]
                 for scenario in group:
-                    runs = [await _once(scenario, ground, there, found, told) for _ in range(options.repeat)]
-                    results.append(report.result(scenario, runs, middle(runs)))
+                    results.append(await _repeated(scenario, ground, options, there, found, told))
+        if all(one["failed"] for one in results):
+            raise OutsideError("; ".join(f"{one['name']}: {one['failed']}" for one in results))
         return report.document(
             results, compared, contents, publishers=options.publishers, repeat=options.repeat, shared=there.shared
         )
+
+
+async def _repeated(
+    scenario: Scenario, ground: _Ground, options: Options, there: Cores, found: dict[str, Figures], told: Told
+) -> dict[str, Any]:
+    """A scenario's part of the document. One that cannot be measured does not cost the others, which took long."""
+    runs: list[Figures] = []
+    failed = ""
+    try:
+        for _ in range(options.repeat):
+            runs.append(await _once(scenario, ground, there, found, told))  # noqa: PERF401 - those before a failure stay
+    except OutsideError as error:
+        failed = str(error)
+        told(f"{scenario.name}: {failed}")
+    return report.result(scenario, runs, middle(runs), failed=failed)
 
 
 async def _once(scenario: Scenario, ground: _Ground, there: Cores, found: dict[str, Figures], told: Told) -> Figures:

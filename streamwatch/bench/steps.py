@@ -17,6 +17,9 @@ from streamwatch.domain.errors import OutsideError
 
 _STEPS: Final = 6
 """Numbers of streams that are tried before the search ends."""
+_LOAD_STEPS: Final = 3
+_NEAR: Final = 0.03
+"""How far from the share of the core that is wanted is near enough."""
 
 
 async def run(scenario: Scenario, site: Site, model: Path, *, core: int, told: Told) -> Figures:
@@ -35,10 +38,9 @@ async def run(scenario: Scenario, site: Site, model: Path, *, core: int, told: T
             case Kind.STEADY:
                 return await bench.at(scenario.streams)
             case Kind.LOAD:
-                share = (await bench.at(scenario.streams))["core_share"] or 1.0
-                return await bench.at(min(max(round(scenario.streams * scenario.load / share), few), scenario.most))
+                return await loaded(bench.at, scenario)
             case Kind.LIMIT:
-                return await search(bench.at, bench.window, first=scenario.streams, most=scenario.most)
+                return await search(bench.at, bench.window, first=scenario.streams, most=scenario.most, told=told)
 
 
 def kept(figures: Figures) -> bool:
@@ -46,8 +48,26 @@ def kept(figures: Figures) -> bool:
     return figures["uncovered_s"] == 0 and not figures["restarts"]
 
 
+async def loaded(at: Callable[[int], Awaitable[Figures]], scenario: Scenario) -> Figures:
+    """Measure with as many streams as take the scenario's share of the core, or come near to it in a few steps."""
+    streams = scenario.streams
+    for _ in range(_LOAD_STEPS):
+        figures = await at(streams)
+        share = figures["core_share"] or 1.0
+        wanted = min(max(round(streams * scenario.load / share), 1), scenario.most)
+        if abs(share - scenario.load) <= _NEAR or wanted == streams:
+            break
+        streams = wanted
+    return figures
+
+
 async def search(
-    at: Callable[[int], Awaitable[Figures]], again: Callable[[], Awaitable[Figures]], *, first: int, most: int
+    at: Callable[[int], Awaitable[Figures]],
+    again: Callable[[], Awaitable[Figures]],
+    *,
+    first: int,
+    most: int,
+    told: Told = lambda _: None,
 ) -> Figures:
     """The figures of the largest number that kept the gap; `broke_at` is the smallest that did not, if one did.
 
@@ -61,9 +81,10 @@ async def search(
             figures = await at(streams)
             if not kept(figures):
                 figures = await again()  # others use this machine too: only what happens twice is ours
-        except OutsideError:
+        except OutsideError as error:
             if best is None:
                 raise
+            told(str(error))
             return {**best, "broke_at": streams}
         if not kept(figures):
             return {**(best or {**figures, "streams": 0}), "broke_at": streams, "broke_by_s": figures["uncovered_s"]}

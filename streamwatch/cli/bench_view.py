@@ -51,6 +51,8 @@ FIGURES: Final = {
     "vs_ffmpeg": "x ffmpeg",
 }
 """What figures are called."""
+_CROWDED: Final = 0.03
+"""Share of our core that others may use without being mentioned: the bench's own children start there now and then."""
 _WIDTH: Final = 240
 """Of a table at most: a line that a terminal breaks is read more easily than a figure that is cut off."""
 _PERCENT, _MILLISECONDS = -1, -2
@@ -79,6 +81,13 @@ def show(document: Row, console: Console) -> None:
             f"{size}: {document['method']['publishers']} publishers, {facts['kilobits']} kbit/s, key pictures of "
             f"{facts['key_kilobytes']} kB every {facts['key_interval_s']:g} s"
         )
+    for one in document["scenarios"]:
+        if one["failed"]:
+            console.print(f"{one['name']}: not measured: {one['failed']}")
+    crowded = [one for one in document["scenarios"] if (one["median"].get("strangers_share") or 0) > _CROWDED]
+    for one in crowded:
+        share = one["median"]["strangers_share"]
+        console.print(f"{one['name']}: somebody else used {100 * share:.0f} % of this core: its figures are too high")
     wide = Console(file=console.file, width=max(console.width, _WIDTH), highlight=False, markup=False)
     for table in tables(document):
         wide.print()

@@ -56,6 +56,15 @@ def test_the_verdict_on_each_goal_is_shown() -> None:
     assert line("limit", "800")[-2:] == ["not", "measured"]
 
 
+def test_what_could_not_be_measured_says_why() -> None:
+    assert line("too few hands") == ["limit:", "not", "measured:", "too", "few", "hands"]
+
+
+def test_figures_taken_on_a_crowded_core_are_not_shown_without_a_word() -> None:
+    assert line("360p-2s", "somebody else")[-9:] == ["%", "of", "this", "core:", "its", "figures", "are", "too", "high"]
+    assert not [one for one in shown() if "360p-10s" in one and "somebody" in one]
+
+
 @pytest.mark.parametrize(
     ("value", "digits", "text"), [(None, 2, "-"), (0.1234, 2, "0.12"), (0.57, -1, "57"), (0.0314, -2, "31")]
 )

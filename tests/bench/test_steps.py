@@ -1,7 +1,8 @@
 import pytest
 
 from streamwatch.bench.measure import Figures
-from streamwatch.bench.steps import search
+from streamwatch.bench.scenarios import Kind, Scenario
+from streamwatch.bench.steps import loaded, search
 from streamwatch.domain.errors import OutsideError
 
 
@@ -59,3 +60,28 @@ async def test_the_search_ends_after_some_steps() -> None:
     machine = Machine(10**9)
     await search(machine.at, machine.again, first=800, most=10**6)
     assert len(machine.tried) == 6
+
+
+LOAD = Scenario("load", "360p", 10, 100, 8, "a share of the core", kind=Kind.LOAD, load=0.6, most=700)
+
+
+async def test_the_share_of_the_core_is_reached_although_many_streams_are_cheaper_than_few() -> None:
+    tried: list[int] = []
+
+    async def at(streams: int) -> Figures:
+        tried.append(streams)
+        return {"core_share": 0.05 + streams / 1000}
+
+    assert (await loaded(at, LOAD))["core_share"] == pytest.approx(0.6, abs=0.1)
+    assert tried == [100, 400, 533]
+
+
+async def test_no_more_streams_are_tried_than_allowed() -> None:
+    tried: list[int] = []
+
+    async def at(streams: int) -> Figures:
+        tried.append(streams)
+        return {"core_share": streams / 10_000}
+
+    await loaded(at, LOAD)
+    assert tried == [100, 700]

@@ -41,5 +41,5 @@ def test_top_level_holds_what_the_house_has_and_nothing_else() -> None:
     here = {path.relative_to(ROOT).parts[0] for path in tracked()}
     assert here <= {
         "streamwatch", "models", "config", "tests", "scripts", "pyproject.toml", "README.md", "LICENSE",
-        "CHANGELOG.md", "CONTRIBUTING.md", "requirements.lock", "requirements-dev.lock", ".gitignore", ".ci",
+        "CHANGELOG.md", "CONTRIBUTING.md", "docs", "requirements.lock", "requirements-dev.lock", ".gitignore", ".ci",
     }  # fmt: skip
