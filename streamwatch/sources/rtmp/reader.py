@@ -10,12 +10,13 @@ import ssl
 from contextlib import suppress
 
 from streamwatch.domain.clock import Clock
-from streamwatch.domain.errors import CodecUnsupported, NotPublished, Unreachable
+from streamwatch.domain.errors import CodecUnsupported, NotPublished, Refused, Unreachable
 from streamwatch.domain.streams import StreamSpec
 from streamwatch.sources import dial
 from streamwatch.sources.address import AddressPolicy, Target
 from streamwatch.sources.base import PacketSink
 from streamwatch.sources.rtmp.place import place
+from streamwatch.sources.rtmp.riddle import ATTEMPTS, answered
 from streamwatch.sources.rtmp.session import Session, Stage
 from streamwatch.sources.rtmp.sweep import CALM, TICK_S, Sweep
 from streamwatch.sources.rtmp.track import Track
@@ -64,18 +65,28 @@ class RtmpReader:
 
     async def run(self, sink: PacketSink) -> None:
         """See `Reader.run`. Cancelled: ends at once."""
-        url = self._spec.url
         target = await self._judged()
+        first = where = place(self._spec.url)
+        attempts = 1
+        while True:
+            session = Session(where)
+            try:
+                await self._receive(target, session, sink)
+            except Refused:
+                again = answered(first, session.riddle)
+                if again is None or attempts == ATTEMPTS:
+                    raise
+                where, attempts = again, attempts + 1
+            else:
+                return
+
+    async def _receive(self, target: Target, session: Session, sink: PacketSink) -> None:
+        """Connect, and leave the connection to the sweep until it is over."""
         sock = await dial.connect(target, timeout_s=self._rw_timeout_s)
-        if url.scheme == "rtmps":
+        if self._spec.url.scheme == "rtmps":
             sock = await dial.secure(sock, target, timeout_s=self._rw_timeout_s)
         connection = Connection(
-            sock,
-            Session(place(url)),
-            sink,
-            clock=self._clock,
-            patience_s=self._rw_timeout_s,
-            open_limit_s=self._open_limit_s,
+            sock, session, sink, clock=self._clock, patience_s=self._rw_timeout_s, open_limit_s=self._open_limit_s
         )
         try:
             Sweep.of_running_loop().add(connection)

@@ -58,6 +58,8 @@ class Session:
         self.stage = Stage.HANDSHAKE
         self.media = False
         """A video message came, or was passed by."""
+        self.riddle = ""
+        """What was said when `connect` was refused."""
         self.outbox = bytearray(wire.VERSION + wire.hello())
 
     def receive(self, data: bytes | bytearray, end: int, *, everything: bool) -> list[Message]:
@@ -170,6 +172,8 @@ class Session:
             self._status(info)
         elif name == "_error":
             if transaction in (_CONNECT, _CREATE):
+                said = info.get("description")
+                self.riddle = said if isinstance(said, str) else ""
                 raise self._refusal(info)
         elif name == "_result" and transaction == _CONNECT and self.stage is Stage.CONNECTING:
             self.stage = Stage.CREATING

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
+import re
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -27,7 +30,9 @@ from streamwatch.sources.address import AddressPolicy
 from streamwatch.sources.base import Appetite
 from streamwatch.sources.rtmp import reader as under_test
 from streamwatch.sources.rtmp.reader import Rhythm, RtmpReader
+from streamwatch.wire import amf0
 from streamwatch.wire import rtmp as wire
+from streamwatch.wire.chunks import ChunkParser
 from tests.fakes.sink import CollectingSink
 from tests.sources import media, tls
 from tests.sources.rtmp.bytes import SEQUENCE, between, control, header, key, message, opening, server_says, status
@@ -239,6 +244,51 @@ async def test_rtmps_is_the_same_over_tls(tmp_path: Path, monkeypatch: pytest.Mo
         policy = AddressPolicy(media.spec(named).url, resolver=lambda _host, _port: ["127.0.0.1"])
         assert await read(named, sink, policy=policy, rw_timeout_s=3) is None
     assert [p.size for p in sink.packets] == [size] * 3
+
+
+def digest(text: str) -> str:
+    return b64encode(hashlib.md5(text.encode(), usedforsecurity=False).digest()).decode()
+
+
+@pytest.mark.parametrize(("password", "right"), [("secret", True), ("wrong", False)])
+async def test_user_and_password_answer_the_server_s_riddle(*, password: str, right: bool) -> None:
+    asked: list[str] = []
+
+    def judge(app: str) -> str:
+        said = dict(re.findall(r"(\w+)=([^&]*)", app.partition("?")[2]))
+        if "user" not in said:
+            return "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : "
+        if "response" not in said:
+            return "[ ] : [ authmod=adobe ] : ?reason=needauth&user=ann&salt=Az9&challenge=ZpQ=&opaque=op1"
+        expected = digest(digest("annAz9secret") + "op1" + said["challenge"])
+        return "" if said["response"] == expected else "[ authmod=adobe ] : ?reason=authfailed&opaque=op1"
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(1 + wire.HANDSHAKE_SIZE)
+        writer.write(HELLO)
+        await reader.readexactly(wire.HANDSHAKE_SIZE)
+        parser, heard = ChunkParser(), []
+        while not heard:
+            heard = parser.feed(await reader.read(5000))
+        properties = amf0.decode(heard[0].payload)[2]
+        assert isinstance(properties, dict)
+        app = properties["app"]
+        assert isinstance(app, str)
+        asked.append(app)
+        if refusal := judge(app):
+            info: amf0.Value = {"level": "error", "code": "NetConnection.Connect.Rejected", "description": refusal}
+            writer.write(message(20, amf0.encode("_error", 1.0, None, info), csid=3))
+        else:
+            writer.write(server_says())
+        await reader.read(-1)
+
+    sink = CollectingSink()
+    async with server(talk) as url:
+        error = await read(url.replace("//", f"//ann:{password}@"), sink)
+    assert len(asked) == 3
+    assert password not in "".join(asked)
+    assert (error is None) is right
+    assert bool(sink.packets) is right
 
 
 async def test_a_sink_that_fails_is_not_taken_for_the_stream() -> None:
