@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from streamwatch.domain.errors import PolicyRefused, Unreachable
 from streamwatch.domain.urls import SafeUrl, printable
@@ -112,6 +113,7 @@ def _embedded(address: Address) -> tuple[ipaddress.IPv4Address, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=256)
 def _address(text: str) -> Address:
     address = ipaddress.ip_address(text)
     mapped = getattr(address, "ipv4_mapped", None)
@@ -124,6 +126,7 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
+@lru_cache(maxsize=256)
 def _literal(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
