@@ -33,10 +33,9 @@ class Sweep:
 
     _running: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Sweep]] = WeakKeyDictionary()
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._slots: list[list[Swept]] = [[] for _ in range(_SLOTS)]
-        self._tick = int(loop.time() / TICK_S)
+        self._tick = 0
         """The newest that was done."""
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = 0
@@ -48,13 +47,13 @@ class Sweep:
         loop = asyncio.get_running_loop()
         sweep = cls._running.get(loop)
         if sweep is None:
-            sweep = cls._running[loop] = cls(loop)
+            sweep = cls._running[loop] = cls()  # which holds no loop, so that a loop may go
         return sweep
 
     def add(self, member: Swept) -> None:
         """Visit `member` at the next tick, and then as it says."""
         if self._timer is None:  # it stood still: nothing is due
-            self._tick = int(self._loop.time() / TICK_S)
+            self._tick = int(asyncio.get_running_loop().time() / TICK_S)
         self._members += 1
         tick = self._tick + 1
         self._slots[tick % _SLOTS].append(member)
@@ -65,11 +64,11 @@ class Sweep:
         if self._timer is not None:
             self._timer.cancel()
         self._rings_at = tick
-        self._timer = self._loop.call_at(tick * TICK_S, self._ring)
+        self._timer = asyncio.get_running_loop().call_at(tick * TICK_S, self._ring)
 
     def _ring(self) -> None:
         slots = self._slots
-        now = max(int(self._loop.time() / TICK_S), self._rings_at)
+        now = max(int(asyncio.get_running_loop().time() / TICK_S), self._rings_at)
         due: list[Swept] = []
         for tick in range(self._rings_at, min(now, self._rings_at + _SLOTS - 1) + 1):
             due += slots[tick % _SLOTS]

@@ -28,8 +28,9 @@ from streamwatch.domain.errors import (
 from streamwatch.sources import dial
 from streamwatch.sources.address import AddressPolicy
 from streamwatch.sources.base import Appetite
-from streamwatch.sources.rtmp import reader as under_test
-from streamwatch.sources.rtmp.reader import Rhythm, RtmpReader
+from streamwatch.sources.rtmp import connection
+from streamwatch.sources.rtmp.connection import Rhythm
+from streamwatch.sources.rtmp.reader import RtmpReader
 from streamwatch.wire import amf0
 from streamwatch.wire import rtmp as wire
 from streamwatch.wire.chunks import ChunkParser
@@ -176,7 +177,7 @@ async def test_a_handshake_that_drips_ends_with_the_limit_of_opening() -> None:
 
 
 async def test_sound_alone_is_no_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_test, "NO_VIDEO_S", 0.3)
+    monkeypatch.setattr(connection, "NO_VIDEO_S", 0.3)
 
     async def sound(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await says(opening(), stays=False)(reader, writer)
