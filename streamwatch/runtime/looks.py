@@ -6,6 +6,7 @@ worker and tells its result from there, once.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -70,6 +71,8 @@ class Looks:
         self._idle = threading.Event()
         self._idle.set()
         self._stretch: Stretch | None = None
+        self.newest = -math.inf
+        """Arrival of the packet at which the newest look was begun."""
 
     @property
     def idle(self) -> bool:
@@ -158,6 +161,7 @@ class Looks:
             self.missed += packet.key  # between keys the look in progress answers the same wish
             return Begun.NOTHING
         self._idle.clear()
+        self.newest = packet.arrival
 
         def job(cache: DecoderCache) -> None:
             seen: Sequence[Seen] = _BROKE_OFF

@@ -178,7 +178,10 @@ class StreamPipeline:
         due = self._sampler.due
         between = self._looks.between_keys or self._sight.keys_useless or self._sampler.between_keys()
         lookback = self.spec.sampling.lookback_s > 0
-        self._appetite = Appetite(between or lookback, due.key_at, due.look_at, lookback_only=not between)
+        look_at = due.look_at
+        if not self._looks.idle:  # it will most likely succeed: nobody should hurry for the next one meanwhile
+            look_at = max(look_at, self._looks.newest + self._sampler.gap_s)
+        self._appetite = Appetite(between or lookback, due.key_at, look_at, lookback_only=not between)
         self._calm_until = -math.inf if between or self._doubt is not None else due.any_at
 
     # --- back on the event loop ------------------------------------------------------------------------------------

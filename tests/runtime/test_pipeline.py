@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 from fractions import Fraction
 
 import pytest
@@ -183,6 +184,17 @@ async def test_calm_between_keys_only_the_buffer_is_fed(stage: Stage) -> None:
         await stage.put("shade:255", key=False, after=0.1)
     assert stage.scores == [0.0]
     assert [word for word, _ in stage.decoded] == ["key"]
+
+
+async def test_nobody_hurries_for_the_next_picture_while_one_is_looked_at(stage: Stage) -> None:
+    arrival = stage.clock.monotonic()
+    hold = threading.Event()
+    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=True, arrival=arrival))
+    assert stage.pipeline.appetite().look_at == arrival + 10
+    hold.set()
+    await stage.settled()
+    assert stage.pipeline.appetite().look_at == arrival + 9.5
 
 
 async def test_another_format_is_not_looked_back_across(stage: Stage) -> None:

@@ -115,7 +115,7 @@ class HlsReader:
 
     def _needs_whole(self, appetite: Appetite, key_at: float) -> bool:
         """Whether a look a segment is not enough. Heads go on until a look says when the next one falls due."""
-        if appetite.everything:
+        if appetite.everything and not appetite.lookback_only:
             return True
         target_s = self._follower.target_s
         if self._whole:
