@@ -64,6 +64,8 @@ class _Ground:
     """What stays while the scenarios of one size are run."""
 
     size: str
+    core: int
+    """streamwatch's."""
     file: Path
     made: clip.Clip
     site: Site
@@ -90,8 +92,7 @@ async def run(options: Options, *, told: Told) -> dict[str, Any]:
                 contents[ground.size] = report.content(ground.made)
                 found = await _rivals(ground, options, there, told) if options.compare and not first.hls else {}
                 compared += [{"size": ground.size, "name": name, **figures} for name, figures in found.items()]
-                for scenario in group:
-                    results.append(await _repeated(scenario, ground, options, there, found, told))
+                results += [await _repeated(scenario, ground, options.repeat, found, told) for scenario in group]
         if all(one["failed"] for one in results):
             raise OutsideError("; ".join(f"{one['name']}: {one['failed']}" for one in results))
         return report.document(
@@ -100,40 +101,40 @@ async def run(options: Options, *, told: Told) -> dict[str, Any]:
 
 
 async def _repeated(
-    scenario: Scenario, ground: _Ground, options: Options, there: Cores, found: dict[str, Figures], told: Told
+    scenario: Scenario, ground: _Ground, repeat: int, found: dict[str, Figures], told: Told
 ) -> dict[str, Any]:
     """A scenario's part of the document. One that cannot be measured does not cost the others, which took long."""
     runs: list[Figures] = []
     failed = ""
     try:
-        for _ in range(options.repeat):
-            runs.append(await _once(scenario, ground, there, found, told))  # noqa: PERF401 - those before a failure stay
+        for _ in range(repeat):
+            runs.append(await _once(scenario, ground, found, told))  # noqa: PERF401 - those before a failure stay
     except OutsideError as error:
         failed = str(error)
         told(f"{scenario.name}: {failed}")
     return report.result(scenario, runs, middle(runs), failed=failed)
 
 
-async def _once(scenario: Scenario, ground: _Ground, there: Cores, found: dict[str, Figures], told: Told) -> Figures:
+async def _once(scenario: Scenario, ground: _Ground, found: dict[str, Figures], told: Told) -> Figures:
     """One run of a scenario, with the lower bound of the same minute and the ratios to the rivals."""
 
     def say(text: str) -> None:
         told(f"{scenario.name}: {text}")
 
     made = model.build(clip.cache_folder(), cheap=not scenario.infer)
-    figures = await steps.run(scenario, ground.site, made, core=there.ours, told=say)
+    figures = await steps.run(scenario, ground.site, made, core=ground.core, told=say)
     say("the lower bound")
-    bound = await _bound(ground, made, there.ours)
+    bound = await _bound(ground, made)
     figures = {**figures, **bound, **derived(figures, sum(bound.values()), ground.made.bits_per_s / 1000)}
     cpu = figures["cpu"]
     return {**figures, **{f"vs_{name}": _ratio(rival["cpu"], cpu) for name, rival in found.items()}}
 
 
-async def _bound(ground: _Ground, made: Path, core: int) -> dict[str, float]:
+async def _bound(ground: _Ground, made: Path) -> dict[str, float]:
     """Processor milliseconds of one look with everything bare and warm, on the same core."""
     said: list[str] = []
     command = python("streamwatch.bench.bare", "bound", ground.size, str(ground.file), str(made))
-    child = Child("the lower bound", command, cores=frozenset({core}), env=environment(), on_line=said.append)
+    child = Child("the lower bound", command, cores=frozenset({ground.core}), env=environment(), on_line=said.append)
     await finish(child, limit_s=_BOUND_S)
     try:
         parsed: dict[str, float] = json.loads(said[-1])
@@ -176,7 +177,7 @@ async def _ground(
         folder, spec, scenario.size, file,
         publishers=options.publishers, marker_s=scenario.marker_s, hls=scenario.hls, cores=there.others,
     ) as site:  # fmt: skip
-        yield _Ground(scenario.size, file, made, site)
+        yield _Ground(scenario.size, there.ours, file, made, site)
 
 
 def _ratio(theirs: float | None, ours: float | None) -> float | None:
