@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 
 from streamwatch.domain.media import Packet
+
+
+class _Group:
+    """A key picture and what follows it up to the next one."""
+
+    __slots__ = ("arrival", "bytes", "packets", "seconds")
+
+    def __init__(self, key: Packet) -> None:
+        self.packets = [key]
+        self.bytes = len(key.data)
+        self.arrival = key.arrival
+        self.seconds = None if key.dts is None else key.dts.seconds
 
 
 class GopBuffer:
@@ -27,13 +40,10 @@ class GopBuffer:
         self._max_bytes = max_bytes
         self._max_packets = max_packets
         self._lock = threading.Lock()
-        self._packets: deque[Packet] = deque()
+        self._groups: deque[_Group] = deque()
         self._bytes = 0
-        self._keys = 0
+        self._count = 0
         self._dropped = 0
-        self._oldest_arrival = 0.0
-        self._oldest: float | None = None
-        """Decoding time of the oldest packet in seconds."""
 
     @property
     def limit(self) -> int:
@@ -55,65 +65,51 @@ class GopBuffer:
     def put(self, packet: Packet) -> None:
         """Take the next packet in decoding order."""
         with self._lock:
-            packets = self._packets
-            if not packets:
-                if not packet.key:
-                    self._dropped += 1  # its key is gone: nobody could decode it
-                    return
-                self._begin(packet)
-            packets.append(packet)
-            self._bytes += len(packet.data)
-            self._keys += packet.key
-            while packets:
-                span = packet.arrival - self._oldest_arrival
-                if self._oldest is not None and packet.dts is not None:
-                    span = max(span, packet.dts.seconds - self._oldest)
-                fits = self._bytes <= self._max_bytes and len(packets) <= self._max_packets
+            groups, size = self._groups, len(packet.data)
+            if packet.key:
+                groups.append(_Group(packet))
+            elif groups:
+                group = groups[-1]
+                group.packets.append(packet)
+                group.bytes += size
+            else:
+                self._dropped += 1  # its key is gone: nobody could decode it
+                return
+            self._bytes += size
+            self._count += 1
+            seconds = None if packet.dts is None else packet.dts.seconds
+            while groups:
+                oldest = groups[0]
+                span = packet.arrival - oldest.arrival
+                if seconds is not None and oldest.seconds is not None:
+                    span = max(span, seconds - oldest.seconds)
+                fits = self._bytes <= self._max_bytes and self._count <= self._max_packets
                 if fits and span <= self._max_seconds:
                     return
-                if self._keys > 1:
-                    self._drop_oldest_group()
-                    continue
-                if not fits or span > self._group_seconds:
-                    self._empty()
-                return
+                if len(groups) == 1:
+                    if not fits or span > self._group_seconds:
+                        self._dropped += self._count
+                        self._clear()
+                    return
+                groups.popleft()  # by age: what the buffer is for, so it is no loss to be counted
+                self._bytes -= oldest.bytes
+                self._count -= len(oldest.packets)
 
     def tail(self) -> tuple[Packet, ...]:
         """The newest key packet and everything after it; empty where no complete beginning of a group is held."""
-        found = self.held()
-        for index in range(len(found) - 1, -1, -1):
-            if found[index].key:
-                return found[index:]
-        return ()
+        with self._lock:
+            return tuple(self._groups[-1].packets) if self._groups else ()
 
     def held(self) -> tuple[Packet, ...]:
         """Everything, beginning at a key; more than one group where several fit."""
         with self._lock:
-            return tuple(self._packets)
+            return tuple(itertools.chain.from_iterable(group.packets for group in self._groups))
 
     def clear(self) -> None:
         """Forget everything: a new session, or a new configuration."""
         with self._lock:
-            self._packets.clear()
-            self._bytes = self._keys = 0
+            self._clear()
 
-    def _begin(self, oldest: Packet) -> None:
-        """Note where the buffer begins, once, since every packet is measured from there."""
-        self._oldest_arrival = oldest.arrival
-        self._oldest = None if oldest.dts is None else oldest.dts.seconds
-
-    def _drop_oldest_group(self) -> None:
-        """Let the oldest group go by age: what the buffer is for, so it is no loss to be counted."""
-        first = True
-        while self._packets and (first or not self._packets[0].key):
-            gone = self._packets.popleft()
-            self._bytes -= len(gone.data)
-            self._keys -= gone.key
-            first = False
-        if self._packets:
-            self._begin(self._packets[0])
-
-    def _empty(self) -> None:
-        self._dropped += len(self._packets)
-        self._packets.clear()
-        self._bytes = self._keys = 0
+    def _clear(self) -> None:
+        self._groups.clear()
+        self._bytes = self._count = 0
