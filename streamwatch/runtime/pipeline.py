@@ -97,6 +97,9 @@ class StreamPipeline:
         self._appetite = Appetite(everything=False, key_at=-math.inf, look_at=-math.inf)
         self._calm_until = -math.inf
         """Packets between keys that arrive before then only need to be kept."""
+        self._well_until = -math.inf
+        """Until then a level said while all was well holds, as long as media flows."""
+        self._said_size = (0, 0)
         self._plan()
 
     # --- called by the reader, in its own thread -------------------------------------------------------------------
@@ -148,6 +151,7 @@ class StreamPipeline:
         self._doubt, self._doubted = None, False
         self._looks.forget()
         self._plan()
+        self._well_until = -math.inf
         self._soon(self._new_session, self._session, self._life.standing(now).session)
 
     def _begin_timeline(self, packet: Packet) -> None:
@@ -220,13 +224,15 @@ class StreamPipeline:
                 self._looks.over()
                 self._look_again(looked)
                 self._plan()
-            self.report_level()
+            self.judge()
 
     def _note(self, seen: Seen, looked: Looked) -> Sample | None:
         self._spent = self._spent.plus(seen)
         gap_s = self._sight.note(seen, looked.packet, lone=looked.aim is Aim.KEY)
         if seen.outcome is Outcome.FAILED:
             self._looks.stop_between()
+        if seen.outcome is not Outcome.SCORED or seen.corrupt:
+            self._well_until = -math.inf
         scored = seen.packet
         if scored is None:
             return None
@@ -283,6 +289,7 @@ class StreamPipeline:
         with self._lock:
             self._looks.turns = Turns(tuple(stations))
         self._policies.replace(policies)
+        self._well_until = -math.inf
 
     def demand(self, suspicion: float) -> None:
         """Somebody outside asks for more looks."""
@@ -323,7 +330,16 @@ class StreamPipeline:
         with self._lock:
             self._plan()
             report = self._standing()
-        self._report.level(report)
+            self._said_size = self._sight.size
+            well_until = self._sight.seen_until(self.spec.sampling.max_gap_s)
+        repeat_at = self._report.level(report)
+        self._well_until = min(well_until, repeat_at) if report.live and report.reason is None else -math.inf
+
+    def judge(self) -> None:
+        """Do as `report_level`, but for nothing where all was well and can only still be so."""
+        now = self._clock.monotonic()
+        if now >= self._well_until or self._sight.size != self._said_size or not self._life.flowing(now):
+            self.report_level()
 
     def close(self) -> None:
         """Take no more packets."""

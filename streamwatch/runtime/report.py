@@ -146,11 +146,11 @@ class Reporter:
             ),
         )
 
-    def level(self, report: Report) -> None:
-        """Report how the stream stands, if that changed or is due again."""
+    def level(self, report: Report) -> float:
+        """Report how the stream stands, if that changed or is due again. Returns when the same is due again."""
         now = self._clock.monotonic()
         if report.same_as(self._last) and now - self._said_at < REPEAT_STREAM_S:
-            return
+            return self._said_at + REPEAT_STREAM_S
         self._last, self._said_at = report, now
         self._emit(
             StreamLevel(
@@ -167,6 +167,7 @@ class Reporter:
                 gap_aim_s=report.gap_aim_s,
             ),
         )
+        return now + REPEAT_STREAM_S
 
 
 def _highest(values: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:

@@ -73,6 +73,10 @@ class Sight:
                 gap_s = None  # a look-back: older than what was scored already
         return gap_s
 
+    def seen_until(self, max_gap_s: float) -> float:
+        """Before then `obstacle` finds none, while it finds none now."""
+        return (self._begin if self._last_scored is None else self._last_scored) + max_gap_s
+
     def obstacle(self, now: float, *, max_gap_s: float, flowing: bool, busy: bool) -> Obstacle:
         """Judge a live stream that is not (yet) called stalled. `busy`: a look waits or runs."""
         if self._trouble[0] is Reason.CODEC:

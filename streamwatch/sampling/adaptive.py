@@ -93,9 +93,12 @@ class AdaptiveSampler:
 
     def sampled(self, arrival: float) -> None:
         """Start the next gap at `arrival`."""
+        first = self._last_sample is None
         if self._last_sample is None or arrival > self._last_sample:
             self._last_sample = arrival
         self._draw()
+        if first and self._spec.jitter:
+            self._early = self._rng.random()  # or streams that began together would be looked at together for ever
 
     def suspect(self, suspicion: float, now: float) -> None:
         """Raise suspicion at once; it never falls but by its half-life."""

@@ -93,7 +93,7 @@ class Board:
     def judge(self, part: int, parts: int) -> None:
         """Judge how the streams of one of so many parts stand while nothing happens: a stall, an end, a promise."""
         for watched in tuple(self._watched.values())[part::parts]:
-            watched.pipeline.report_level()
+            watched.pipeline.judge()
 
     def close(self) -> None:
         """Release every stream."""

@@ -249,11 +249,11 @@ async def test_two_keys_without_a_picture_turn_to_contiguous_decoding(stage: Sta
 async def test_silence_is_a_stall_and_ends_the_stream_only_after_its_time(stage: Stage) -> None:
     await stage.put("shade:0")
     stage.clock.advance(5.5)
-    stage.pipeline.report_level()
+    stage.pipeline.judge()
     assert stage.level.reason is Reason.STALLED
     stage.pipeline.failed(NotPublished("nothing comes"))
     stage.clock.advance(300)
-    stage.pipeline.report_level()
+    stage.pipeline.judge()
     assert (stage.level.ended, stage.level.reason) == (True, Reason.SILENT)
 
 
@@ -262,7 +262,7 @@ async def test_silence_that_breaks_the_promise_first_is_never_laid_on_pictures_o
         await stage.put("shade:0", after=1.9)
     assert len(stage.scores) == 1  # the other keys were not worth a look yet
     stage.clock.advance(4.5)  # over the promise, not yet a stall by its own measure
-    stage.pipeline.report_level()
+    stage.pipeline.judge()
     assert stage.of(StreamLevel)[-1].reason is Reason.STALLED
 
 
@@ -270,7 +270,7 @@ async def test_media_without_keys_is_no_keys(stage: Stage) -> None:
     await stage.put("shade:0")
     for _ in range(11):
         await stage.put("shade:0", key=False, after=1)
-    stage.pipeline.report_level()
+    stage.pipeline.judge()
     assert stage.of(StreamLevel)[-1].reason is Reason.NO_KEYS
 
 
@@ -279,7 +279,7 @@ async def test_keys_that_were_not_worth_a_look_are_no_failure_of_the_decoder(sta
     await stage.put("shade:0", after=1)
     for _ in range(10):
         await stage.put("shade:0", key=False, after=1)
-    stage.pipeline.report_level()
+    stage.pipeline.judge()
     assert len(stage.scores) == 1
     assert stage.of(StreamLevel)[-1].reason is Reason.NO_KEYS
 
@@ -312,7 +312,7 @@ async def test_a_full_worker_queue_misses_looks_and_says_so(stage: Stage) -> Non
     assert stage.scores == []
     for _ in range(11):
         await stage.put("shade:0", key=False, after=1)
-    stage.pipeline.report_level()
+    stage.pipeline.judge()
     assert stage.level.reason is Reason.OVERLOAD
 
 

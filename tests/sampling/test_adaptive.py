@@ -123,3 +123,20 @@ def test_a_new_session_begins_with_a_look_at_its_first_key() -> None:
     drive(subject, seconds=5, key_every=2)
     subject.restart()
     assert subject.packet(arrival=5.1, key=True, size=1)
+
+
+def test_streams_that_begin_together_are_not_looked_at_together_for_ever() -> None:
+    spec = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0.1, inner=0)
+    rng = random.Random(5)
+    seconds = []
+    for _ in range(40):
+        sampler = AdaptiveSampler(spec, rng=rng)
+        keys = (float(at) for at in range(0, 100, 2))
+        looks = []
+        for at in keys:
+            if sampler.packet(arrival=at, key=True, size=1):
+                looks.append(at)
+                sampler.sampled(at)
+        assert all(later - earlier <= 10 for earlier, later in itertools.pairwise(looks))
+        seconds.append(looks[4] % 8)
+    assert {seconds.count(phase) > 2 for phase in (0, 2, 4, 6)} == {True}

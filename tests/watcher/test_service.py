@@ -47,7 +47,7 @@ class FakePipeline:
         self.tally = Tally("rtmp", 100, Spent(0.5, 0.1, 0.2), 1, 2)
         self.judged = 0
 
-    def report_level(self) -> None:
+    def judge(self) -> None:
         self.judged += 1
 
     def restore(self, standing: Sequence[Standing]) -> None:
