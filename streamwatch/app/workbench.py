@@ -59,6 +59,9 @@ log = structlog.get_logger(__name__)
 BUFFER_BYTES = 8 * 1024 * 1024
 """Compressed tail per stream at most; 4 s of 1080p take 1.8 MB."""
 
+_COLLECT_AFTER = (20_000, 10, 10)
+"""Thresholds of the collector's generations, in allocations and in collections of the generation before."""
+
 
 class Workbench:
     """Builds pipelines from the detectors and rules in force. Event loop only."""
@@ -270,10 +273,12 @@ class _Wire:
 def _settle_memory() -> None:
     """Give back to the system what loading a model took and left: about half of what the engine holds after it.
 
-    What is there now stays, so later collections need not walk through it: the event loop waits for each of them.
+    What is there now stays, so later collections need not walk through it; and a look-back is a hundred thousand small
+    tuples that go by themselves, so they need not be walked through every few milliseconds either.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
     with suppress(OSError, AttributeError):  # not the GNU library: it keeps what it has
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -81,16 +81,21 @@ class PyavPicture:
 class _Flow:
     """One contiguous decoding, from a key packet on: packets in, frames out some packets later, with their times."""
 
-    def __init__(self, context: VideoCodecContext, first: Callable[[Packet], av.Packet]) -> None:  # type: ignore[type-arg]
-        """`first` makes the packet that a decoder can begin with."""
+    def __init__(self, context: VideoCodecContext) -> None:
         self._context = context
-        self._first = first
         self._times: OrderedDict[int, MediaTime | None] = OrderedDict()
         self._tick = 0
 
-    def decode(self, packet: Packet, *, whole: bool) -> list[VideoFrame]:
-        """Decode the next packet; not `whole`: pass it over if no other picture depends on it. Raises as PyAV."""
-        made = _padded(packet.data) if self._tick else self._first(packet)
+    @property
+    def begun(self) -> bool:
+        """Whether the packet to begin with was decoded."""
+        return self._tick > 0
+
+    def decode(self, packet: Packet, made: av.Packet, *, whole: bool) -> list[VideoFrame]:  # type: ignore[type-arg]
+        """Decode the next packet, `made` for the decoder; not `whole`: pass it over if no other picture depends on it.
+
+        Raises as PyAV.
+        """
         self._tick += 1
         made.pts = self._tick
         self._times[self._tick] = packet.pts
@@ -149,13 +154,13 @@ class PyavDecoder:
         """See `Decoder.feed`. A damaged packet among good ones is passed over; DecodeFailed when all of them failed."""
         flow = self._flow
         if flow is None:
-            flow = self._flow = _Flow(self._context(), self._restoring)
+            flow = self._flow = _Flow(self._context())
         newest: VideoFrame | None = None
         failure: Exception | None = None
         came = False
         for packet in packets:
             try:
-                frames = flow.decode(packet, whole=False)
+                frames = flow.decode(packet, self._next(flow, packet), whole=False)
             except (av.error.FFmpegError, ValueError) as e:
                 failure = e
                 continue
@@ -170,10 +175,10 @@ class PyavDecoder:
         last = max((i for i, packet in enumerate(packets) if packet.pts in wanted), default=-1)
         if last < 0:
             return
-        flow = _Flow(self._context(), self._restoring)
+        flow = _Flow(self._context())
         for packet in packets[: last + 1]:
             try:
-                frames = flow.decode(packet, whole=packet.pts in wanted)
+                frames = flow.decode(packet, self._next(flow, packet), whole=packet.pts in wanted)
             except (av.error.FFmpegError, ValueError):
                 continue
             yield from self._wanted(flow, frames, wanted)
@@ -212,6 +217,9 @@ class PyavDecoder:
         except (av.error.FFmpegError, ValueError) as e:
             raise _failed(e) from e
         return context
+
+    def _next(self, flow: _Flow, packet: Packet) -> av.Packet:  # type: ignore[type-arg]
+        return _padded(packet.data) if flow.begun else self._restoring(packet)
 
     def _restoring(self, packet: Packet) -> av.Packet:  # type: ignore[type-arg]
         """Return the packet with everything it needs beside it: its parameter sets."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from fractions import Fraction
 
 import av
@@ -251,3 +253,19 @@ def test_one_odd_packet_says_nothing_of_the_next():
 def test_what_is_no_video_decoder_is_unsupported(codec):
     with pytest.raises(CodecUnsupported):
         PyavDecoder(CodecConfig(codec), max_pixels=LIMIT)
+
+
+def test_a_decoder_goes_with_its_last_user_and_waits_for_no_collector():
+    packets = media.packets(media.encode("flv", options=media.X264_B))
+    gc.collect()
+    gc.disable()
+    try:
+        decoder = PyavDecoder(packets[0].config, max_pixels=LIMIT)
+        decoder.feed(packets[:20])
+        list(decoder.pictures(packets, {packets[10].pts}))
+        decoder.key(packets[0])
+        gone = weakref.ref(decoder)
+        del decoder
+        assert gone() is None  # it holds megabytes
+    finally:
+        gc.enable()
