@@ -161,7 +161,13 @@ class StreamPipeline:
         self._config, self._doubt = packet.config, None
 
     def _consider(self, packet: Packet) -> None:
-        due = self._sampler.packet(arrival=packet.arrival, key=packet.key, size=len(packet.data))
+        due = self._sampler.packet(
+            arrival=packet.arrival,
+            key=packet.key,
+            size=len(packet.data),
+            media_s=self._timeline.newest.seconds,
+            burst_s=self._info.burst_s if self._info else 0.0,
+        )
         if self._sight.hopeless(packet.config) or not self._looks.turns.stations:
             return
         deadline = packet.arrival + self._sampler.gap_s
@@ -182,10 +188,9 @@ class StreamPipeline:
         due = self._sampler.due
         between = self._looks.between_keys or self._sight.keys_useless or self._sampler.between_keys()
         lookback = self.spec.sampling.lookback_s > 0
-        look_at = due.look_at
-        if not self._looks.idle:  # it will most likely succeed: nobody should hurry for the next one meanwhile
-            look_at = max(look_at, self._looks.newest + self._sampler.gap_s)
-        self._appetite = Appetite(between or lookback, due.key_at, look_at, lookback_only=not between)
+        if not self._looks.idle:  # it will most likely succeed: nobody should hurry for the next picture meanwhile
+            due = due.later(self._looks.newest + self._sampler.gap_s)
+        self._appetite = Appetite(between or lookback, due.key_at, due.look_at, lookback_only=not between)
         self._calm_until = -math.inf if between or self._doubt is not None else due.any_at
 
     # --- back on the event loop ------------------------------------------------------------------------------------

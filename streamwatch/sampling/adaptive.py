@@ -34,6 +34,10 @@ _BETWEEN_KEYS = 1.1
 _AT_ONCE = Due(-math.inf, -math.inf, math.inf)
 
 
+_CLOCKS_AGREE = 2.0
+"""Media time may run so much faster or slower than arrivals over the remembered keys: a lag of seconds does that."""
+
+
 class AdaptiveSampler:
     """Sampler for one stream. Pure but for the random numbers it is given; one caller at a time."""
 
@@ -45,7 +49,10 @@ class AdaptiveSampler:
         self._now = 0.0
         self._last_sample: float | None = None
         self._last_key: float | None = None
-        self._intervals: deque[float] = deque(maxlen=_REMEMBERED_INTERVALS)
+        self._last_key_media: float | None = None
+        self._intervals: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED_INTERVALS)
+        """Of arrival and of media time; the latter is infinite where it is not known."""
+        self._usual_s = UNKNOWN_KEY_INTERVAL_S
         self._early = 0.0
         self._inner = False
         self._inside = 0.0
@@ -59,10 +66,9 @@ class AdaptiveSampler:
 
     @property
     def key_interval_s(self) -> float:
-        """Longest recent time between key pictures' arrivals; HLS delivers them in bursts, whose period counts."""
-        known = max(self._intervals, default=UNKNOWN_KEY_INTERVAL_S)
+        """Longest recent time between key pictures, as far as it is the stream's; bursts have a period that counts."""
         since = self._now - self._last_key if self._last_key is not None else 0.0
-        return min(max(known, since), _LONGEST_KEY_INTERVAL_S)
+        return min(max(self._usual_s, since), _LONGEST_KEY_INTERVAL_S)
 
     @property
     def due(self) -> Due:
@@ -75,14 +81,14 @@ class AdaptiveSampler:
         inner_at = look_at - self._inside * interval
         return Due(inner_at, look_at, inner_at)
 
-    def packet(self, *, arrival: float, key: bool, size: int) -> bool:
+    def packet(
+        self, *, arrival: float, key: bool, size: int, media_s: float | None = None, burst_s: float = 0.0
+    ) -> bool:
         """Note a packet and answer whether to look at it; see `Sampler.packet`. `size` is in bytes."""
         del size  # the price of a look: the scheduler's concern
         self._now = max(self._now, arrival)
         if key:
-            if self._last_key is not None:
-                self._intervals.append(arrival - self._last_key)
-            self._last_key = arrival
+            self._note_key(arrival, media_s, burst_s)
             return self._key_is_due(arrival)
         if self._last_sample is None:
             return False
@@ -113,8 +119,25 @@ class AdaptiveSampler:
     def restart(self) -> None:
         """Begin a new session: its keys may come at another pace, and its first key is looked at."""
         self._last_sample = None
-        self._last_key = None
+        self._last_key = self._last_key_media = None
         self._intervals.clear()
+        self._usual_s = UNKNOWN_KEY_INTERVAL_S
+
+    def _note_key(self, arrival: float, media_s: float | None, burst_s: float) -> None:
+        """Learn how far apart keys are.
+
+        A machine that lags reads keys late and several at once. Taken for the stream's own pace, that would make every
+        key due and the lag worse; so arrivals count for no more than the media between them, while both clocks run at
+        about the same speed. Where they do not, somebody writes media times as he likes, and arrivals count alone.
+        """
+        if self._last_key is not None:
+            known = media_s is not None and self._last_key_media is not None
+            media = media_s - self._last_key_media if known else math.inf  # type: ignore[operator]
+            self._intervals.append((arrival - self._last_key, media + burst_s))
+            arrived, shown = (sum(parts) for parts in zip(*self._intervals, strict=True))
+            honest = arrived / _CLOCKS_AGREE <= shown <= arrived * _CLOCKS_AGREE + len(self._intervals) * burst_s
+            self._usual_s = max(min(pair) if honest else pair[0] for pair in self._intervals)
+        self._last_key, self._last_key_media = arrival, media_s
 
     def _key_is_due(self, arrival: float) -> bool:
         if self._last_sample is None:

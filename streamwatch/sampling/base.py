@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Protocol
 
 
@@ -14,6 +15,14 @@ class Due(NamedTuple):
     """The end of the gap aimed at, less the margin."""
     any_at: float
     """Before then no packet between keys is looked at."""
+
+    def later(self, look_at: float) -> Due:
+        """The same with its end not before `look_at`, the rest as far from it as it was."""
+        if look_at <= self.look_at:
+            return self
+        if self.look_at == -math.inf:
+            return Due(look_at, look_at, look_at)
+        return Due(self.key_at + look_at - self.look_at, look_at, self.any_at + look_at - self.look_at)
 
 
 class Sampler(Protocol):
@@ -30,8 +39,12 @@ class Sampler(Protocol):
         """When the next look falls due, as far as is known now; a packet may still change it."""
         ...
 
-    def packet(self, *, arrival: float, key: bool, size: int) -> bool:
+    def packet(
+        self, *, arrival: float, key: bool, size: int, media_s: float | None = None, burst_s: float = 0.0
+    ) -> bool:
         """Note a packet's arrival and answer whether to look at it now.
+
+        `media_s`: its time on the stream's own scale; `burst_s`: the transport delivers so much at once.
 
         For a key packet, True means: waiting for the next key would break the gap aimed at. For any other packet it
         means that the look cannot wait for a key (suspicion, or keys too far apart), which needs contiguous decoding.

@@ -140,3 +140,31 @@ def test_streams_that_begin_together_are_not_looked_at_together_for_ever() -> No
         assert all(later - earlier <= 10 for earlier, later in itertools.pairwise(looks))
         seconds.append(looks[4] % 8)
     assert {seconds.count(phase) > 2 for phase in (0, 2, 4, 6)} == {True}
+
+
+def looks_of(subject: AdaptiveSampler, keys: list[tuple[float, float]], *, burst_s: float = 0.0) -> list[float]:
+    """Arrivals at which keys of (arrival, media time) were looked at."""
+    looks = []
+    for arrival, media_s in keys:
+        if subject.packet(arrival=arrival, key=True, size=1, media_s=media_s, burst_s=burst_s):
+            looks.append(arrival)
+            subject.sampled(arrival)
+    return looks
+
+
+def test_a_machine_that_lags_does_not_look_more_often_for_it() -> None:
+    late = [(8.0 * (number // 4) + 8.0, 2.0 * number) for number in range(100)]
+    steady = [(2.0 * number, 2.0 * number) for number in range(100)]
+    assert len(looks_of(sampler(), late)) <= len(looks_of(sampler(), steady)) + 1
+
+
+def test_a_broadcaster_whose_clock_crawls_gains_nothing() -> None:
+    crawling = [(6.0 * number, 0.001 * number) for number in range(50)]
+    looks = looks_of(sampler(), crawling)
+    assert max(later - earlier for earlier, later in itertools.pairwise(looks)) <= 10
+
+
+def test_keys_that_come_in_bursts_keep_the_gap() -> None:
+    bursts = [(4.0 * (number // 2), 2.0 * number) for number in range(100)]
+    looks = looks_of(sampler(), bursts, burst_s=4.0)
+    assert max(later - earlier for earlier, later in itertools.pairwise(looks)) <= 10
