@@ -7,9 +7,9 @@ import random
 
 from streamwatch.domain.errors import StreamError
 from streamwatch.domain.media import Packet
+from streamwatch.sources import sps
 from streamwatch.sources.rtmp.place import Place
 from streamwatch.sources.rtmp.session import Session
-from streamwatch.sources.rtmp.sps import avc_size
 from streamwatch.sources.rtmp.track import Track
 from streamwatch.sources.rtmp.video import read
 from streamwatch.wire import amf0
@@ -73,8 +73,9 @@ def check_video(data: bytes) -> None:
 
 
 def check_sps(data: bytes) -> None:
-    size = avc_size(data)
-    assert size is None or min(size) > 0
+    for codec in ("h264", "hevc"):
+        size = sps.size(codec, data)
+        assert size == (0, 0) or min(size) > 0
 
 
 def check_amf0(data: bytes) -> None:
@@ -99,6 +100,6 @@ TARGETS = (
     Target("rtmp-chunks", check_chunks, _chunk_seeds),
     Target("rtmp-session", check_session, _chunk_seeds),
     Target("rtmp-video", check_video, _video_seeds),
-    Target("rtmp-sps", check_sps, lambda: [AVCC]),
+    Target("rtmp-sps", check_sps, lambda: [AVCC, HVCC]),
     Target("rtmp-amf0", check_amf0, lambda: [metadata(), amf0.encode("a", 1.0, None, {"b": [True, {"c": "d"}]})]),
 )

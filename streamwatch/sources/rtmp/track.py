@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from streamwatch.domain.media import CodecConfig, MediaInfo, MediaTime, Packet
+from streamwatch.sources import sps
 from streamwatch.sources.codecs import refuse_unknown
-from streamwatch.sources.rtmp.sps import avc_size
 from streamwatch.sources.rtmp.video import Video, What, read
 from streamwatch.wire import amf0
 from streamwatch.wire.rtmp import DATA_AMF3, VIDEO, Message
@@ -90,8 +90,8 @@ class Track:
         refuse_unknown(codec)
         if len(header) > _MAX_HEADER or (codec in _NEEDS_HEADER and not header):
             return
-        size = (avc_size(header) if codec == "h264" else None) or self._size
-        config = CodecConfig(codec, header, *size)
+        told = sps.size(codec, header)
+        config = CodecConfig(codec, header, *(told if all(told) else self._size))
         if config == self._config:
             return
         self._config, self._codec = config, codec

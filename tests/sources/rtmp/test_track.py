@@ -7,7 +7,7 @@ import pytest
 
 from streamwatch.domain.errors import CodecUnsupported
 from streamwatch.domain.media import Packet
-from streamwatch.sources.rtmp.sps import avc_size
+from streamwatch.sources import sps
 from streamwatch.sources.rtmp.track import Track
 from streamwatch.sources.rtmp.video import What, read
 from streamwatch.wire import amf0
@@ -146,9 +146,9 @@ def test_what_brings_no_picture_is_nothing(body: bytes) -> None:
 )
 def test_the_size_stands_in_the_header(size: tuple[int, int], pixels: str, options: dict[str, str]) -> None:
     made = media.packets(media.encode("flv", size=size, frames=2, pixels=pixels, options=options))
-    assert avc_size(made[0].config.extradata) == size
+    assert sps.size("h264", made[0].config.extradata) == size
 
 
 @pytest.mark.parametrize("length", range(len(AVCC)))
 def test_a_header_cut_short_has_no_size_or_the_right_one(length: int) -> None:
-    assert avc_size(AVCC[:length]) in (None, (640, 360))
+    assert sps.size("h264", AVCC[:length]) in ((0, 0), (640, 360))
