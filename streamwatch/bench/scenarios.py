@@ -76,22 +76,22 @@ _MEMORY: Final = (Goal("stream_mb", 0.3), Goal("watcher_base_mb", 130))
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     Scenario(
-        "360p-10s", "360p", 10, 200, 56, "look-back off",
+        "360p-10s", "360p", 10, 600, 56, "look-back off",
         goals=(Goal("cpu", 0.060), *_MEMORY, Goal("vs_nokey", 5, at_least=True), Goal("vs_opencv", 45, at_least=True)),
     ),
     Scenario(
-        "360p-10s-lookback", "360p", 10, 200, 56, "look-back 4 s", lookback_s=4,
+        "360p-10s-lookback", "360p", 10, 400, 56, "look-back 4 s", lookback_s=4,
         goals=(Goal("cpu", 0.075), Goal("stream_mb", 0.3 + 0.72 * 4 / 8, says="0.3 MB and bit rate x look-back")),
     ),
     Scenario(
-        "360p-2s", "360p", 2, 150, 40, "a look at every key picture",
+        "360p-2s", "360p", 2, 180, 40, "a look at every key picture",
         goals=(
             Goal("cpu", 0.185), Goal("vs_nokey", 1.6, at_least=True), Goal("vs_opencv", 13, at_least=True),
             Goal("to_bound", 1.15),
         ),
     ),
     Scenario(
-        "1080p-10s", "1080p", 10, 60, 56, "look-back off",
+        "1080p-10s", "1080p", 10, 160, 56, "look-back off",
         goals=(Goal("cpu", 0.18), Goal("vs_nokey", 5, at_least=True), *_MEMORY),
     ),
     Scenario(
@@ -99,7 +99,7 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
         goals=(Goal("vs_nokey", 1.15, at_least=True), Goal("to_bound", 1.15)),
     ),
     Scenario(
-        "hls-10s", "360p", 10, 200, 56, "HLS, segments of 4 s, no inference", hls=True, infer=False,
+        "hls-10s", "360p", 10, 800, 56, "HLS, segments of 4 s, no inference", hls=True, infer=False,
         goals=(Goal("cpu", 0.025), Goal("bytes_share", 0.12), Goal("stream_mb", 0.5)),
     ),
     Scenario(

@@ -23,6 +23,28 @@ class Doubt(NamedTuple):
     """Seconds of media that each must lie from the others."""
 
 
+class SecondLook:
+    """Whether a stream's present suspicion had its second look. One caller at a time."""
+
+    def __init__(self) -> None:
+        self.pending: Doubt | None = None
+        """A doubt whose surroundings have not come yet."""
+        self._had = False
+
+    def reset(self) -> None:
+        """Nothing is suspected, or what was belongs to another time."""
+        self.pending, self._had = None, False
+
+    def arises(self, around: MediaTime | None, missing: int, spacing_s: float) -> Doubt | None:
+        """A look is over, around which so many hits are `missing`. The doubt to clear up now, once a suspicion."""
+        if not missing:
+            self.reset()
+        elif not self._had and around is not None:
+            self._had = True
+            return Doubt(around, missing, spacing_s)
+        return None
+
+
 def instants(packets: Sequence[Packet], doubt: Doubt) -> frozenset[MediaTime]:
     """Presentation times to look at, nearest to the suspicious picture first, before it and after it.
 

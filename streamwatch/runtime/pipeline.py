@@ -25,7 +25,7 @@ from streamwatch.domain.streams import Reason, StreamSpec
 from streamwatch.evidence.base import Policy
 from streamwatch.runtime.life import Life, Phase
 from streamwatch.runtime.look import Outcome, Seen, Spent
-from streamwatch.runtime.lookback import Doubt
+from streamwatch.runtime.lookback import SecondLook
 from streamwatch.runtime.looks import Aim, Begun, Looked, Looks
 from streamwatch.runtime.policies import Policies
 from streamwatch.runtime.report import Report, Reporter
@@ -90,10 +90,7 @@ class StreamPipeline:
         self._sight = Sight(began)
         self._score_trouble = ""
         self._spent = Spent()
-        self._doubt: Doubt | None = None
-        """A suspicion whose surroundings have not come yet."""
-        self._doubted = False
-        """The present suspicion had its second look, or waits for it."""
+        self._second_look = SecondLook()
         self._appetite = Appetite(everything=False, key_at=-math.inf, look_at=-math.inf)
         self._calm_until = -math.inf
         """Packets between keys that arrive before then only need to be kept."""
@@ -148,7 +145,7 @@ class StreamPipeline:
         self._sight = Sight(now)
         self._timeline = Timeline()
         self._sampler.restart()
-        self._doubt, self._doubted = None, False
+        self._second_look.reset()
         self._looks.forget()
         self._plan()
         self._well_until = -math.inf
@@ -158,7 +155,7 @@ class StreamPipeline:
         """Media time jumped, or another format began: what was buffered does not belong to what comes."""
         if self._config is not None:
             self._looks.forget()
-        self._config, self._doubt = packet.config, None
+        self._config, self._second_look.pending = packet.config, None
 
     def _consider(self, packet: Packet) -> None:
         due = self._sampler.packet(
@@ -171,8 +168,9 @@ class StreamPipeline:
         if self._sight.hopeless(packet.config) or not self._looks.turns.stations:
             return
         deadline = packet.arrival + self._sampler.gap_s
-        if self._doubt is not None and self._looks.idle and self._looks.back(self._doubt, deadline) is Begun.TAKEN:
-            self._doubt = None
+        doubt = self._second_look.pending
+        if doubt is not None and self._looks.idle and self._looks.back(doubt, deadline) is Begun.TAKEN:
+            self._second_look.pending = None
         begun = Begun.NOTHING
         if self._sight.keys_useless or self._sampler.between_keys():
             begun = self._looks.feed(packet, deadline, due=due)
@@ -191,7 +189,7 @@ class StreamPipeline:
         if not self._looks.idle:  # it will most likely succeed: nobody should hurry for the next picture meanwhile
             due = due.later(self._looks.newest + self._sampler.gap_s)
         self._appetite = Appetite(between or lookback, due.key_at, due.look_at, lookback_only=not between)
-        self._calm_until = -math.inf if between or self._doubt is not None else due.any_at
+        self._calm_until = -math.inf if between or self._second_look.pending else due.any_at
 
     # --- back on the event loop ------------------------------------------------------------------------------------
 
@@ -248,13 +246,16 @@ class StreamPipeline:
             self._looks.turns.scored(scores.detector, scored.arrival)
         if not seen.corrupt:
             self._sampler.sampled(scored.arrival)
+        timeline = self._timeline
+        media_s = (seen.media or scored.pts or timeline.newest).seconds
+        age_s = max(self._clock.monotonic() - scored.arrival, 0.0)
         frame = FrameRef(
             stream=self.spec.id,
             session=self._session,
-            timeline=self._timeline.number,
-            media_s=round((seen.media or scored.pts or self._timeline.newest).seconds, 6),
+            timeline=timeline.number,
+            media_s=round(media_s, 6),
             arrival=scored.arrival,
-            at=self._clock.now() - timedelta(seconds=max(self._clock.monotonic() - scored.arrival, 0.0)),
+            at=self._clock.now() - timedelta(seconds=age_s),
             key=scored.key,
             width=seen.width,
             height=seen.height,
@@ -264,18 +265,13 @@ class StreamPipeline:
 
     def _look_again(self, looked: Looked) -> None:
         """At the first suspicion: look at once at what surrounds it, as far as it was received."""
-        missing, spacing_s = self._policies.doubt()
-        if not missing:
-            self._doubt, self._doubted = None, False
+        around = next((seen.media for seen in looked.seen if seen.media is not None), None)
+        doubt = self._second_look.arises(around, *self._policies.doubt())
+        if doubt is None or self._closed:
             return
-        scored = next((seen for seen in looked.seen if seen.media is not None), None)
-        if self._doubted or scored is None or scored.media is None or self._closed:
-            return
-        self._doubted = True
-        doubt = Doubt(scored.media, missing, spacing_s)
         begun = self._looks.back(doubt, self._clock.monotonic())
         if begun is Begun.NOTHING and self._info is not None and self._info.burst_s:
-            self._doubt = doubt  # what surrounds it comes with the rest of its segment
+            self._second_look.pending = doubt  # what surrounds it comes with the rest of its segment
 
     # --- called by the supervisor, on the event loop ---------------------------------------------------------------
 
