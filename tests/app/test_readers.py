@@ -31,7 +31,7 @@ async def reader_of(url: str, *, fallback: bool) -> Reader:
         ("https://127.0.0.1/a.m3u8", HlsReader),
         ("rtsp://127.0.0.1/a", PyavReader),
         ("srt://127.0.0.1:9000", PyavReader),
-        ("/tmp/a.ts", PyavReader),
+        ("/media/a.ts", PyavReader),
     ],
 )
 async def test_each_address_is_read_its_own_way_and_by_the_fallback_where_that_is_asked_for(
