@@ -48,7 +48,6 @@ from streamwatch.sources.base import Decoder, Reader
 from streamwatch.sources.decoder import make_decoder
 from streamwatch.sources.fallback.reader import PyavReader
 from streamwatch.sources.gop import GopBuffer
-from streamwatch.sources.hls.reader import HlsReader
 from streamwatch.sources.probe import probe
 from streamwatch.sources.rtmp.reader import RtmpReader
 from streamwatch.telemetry import logs
@@ -174,6 +173,8 @@ class Workbench:
                 case "rtmp" | "rtmps":
                     return RtmpReader(spec, policy=policy, clock=self._clock)
                 case "http" | "https":
+                    from streamwatch.sources.hls.reader import HlsReader  # noqa: PLC0415 - 8 MB, for HLS alone
+
                     lines = max((detector.info.height for detector in self._loaded.values()), default=1)
                     return HlsReader(spec, policy=policy, clock=self._clock, min_height=lines)
         return PyavReader(spec, policy=policy, clock=self._clock, max_pixels=self._max_pixels)
