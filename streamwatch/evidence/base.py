@@ -22,6 +22,10 @@ class Policy(Protocol):
         """Begin where the daemon says this stream and rule stand (after a watcher restart or a verdict)."""
         ...
 
+    def reset(self) -> None:
+        """Begin at calm, with nothing seen: another publisher has the stream."""
+        ...
+
     @property
     def decision(self) -> Decision:
         """The standing decision, without a new sample."""

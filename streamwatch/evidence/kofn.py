@@ -40,11 +40,17 @@ class KOfN:
 
     def restore(self, standing: Standing) -> None:
         """An open alert begins at alarm, a closed one at calm; what was seen since is forgotten."""
-        if standing.open == (self._decision.level is Level.ALARM):
-            return
+        if standing.open != (self._decision.level is Level.ALARM):
+            self._begin(open_=standing.open)
+
+    def reset(self) -> None:
+        """Nothing stands, and nothing was seen."""
+        self._begin(open_=False)
+
+    def _begin(self, *, open_: bool) -> None:
         self._hits.clear()
         self._quiet_since = None
-        level, suspicion = (Level.ALARM, ALARM_SUSPICION) if standing.open else (Level.CALM, 0.0)
+        level, suspicion = (Level.ALARM, ALARM_SUSPICION) if open_ else (Level.CALM, 0.0)
         self._decision = Decision(rule=self._rule.name, level=level, suspicion=suspicion, score=0.0)
 
     def observe(self, sample: Sample) -> Decision:
@@ -101,9 +107,10 @@ class KOfN:
 
     def _in_alarm(self, score: float, frame: FrameRef) -> Decision:
         rule, before = self._rule, self._decision
+        last = before.last_seen
         if score < rule.close.score:
             if self._quiet_since is None:
-                self._quiet_since = frame.arrival
+                self._quiet_since = frame.arrival if last is None else max(frame.arrival, last.arrival)
             if frame.arrival - self._quiet_since >= rule.close.for_s:
                 self._hits.clear()
                 self._quiet_since = None
@@ -118,7 +125,7 @@ class KOfN:
             score=max(before.score, score),
             hits=before.hits,
             first_seen=before.first_seen or seen,
-            last_seen=seen,
+            last_seen=seen if last is None else max(last, seen, key=_moment),  # a look-back may be at what is older
         )
 
     def _spaced(self) -> tuple[Hit, ...]:
@@ -135,10 +142,10 @@ class KOfN:
         return tuple(counted.hit for counted in chosen)
 
     def _earliest(self) -> Hit:
-        return min((counted.hit for counted in self._hits), key=lambda hit: (hit.at, hit.media_s))
+        return min((counted.hit for counted in self._hits), key=_moment)
 
     def _latest(self) -> Hit:
-        return max((counted.hit for counted in self._hits), key=lambda hit: (hit.at, hit.media_s))
+        return max((counted.hit for counted in self._hits), key=_moment)
 
     def _near_miss(self, score: float) -> float:
         """Half the demand for a score that nearly counts: between the leave and the enter threshold it rises to 0.5."""
@@ -150,6 +157,11 @@ class KOfN:
 
 def _hit(score: float, frame: FrameRef) -> Hit:
     return Hit(at=frame.at, arrival=frame.arrival, media_s=frame.media_s, score=score)
+
+
+def _moment(hit: Hit) -> tuple[float, float]:
+    """When it was shown: what came in one burst is told apart by media time."""
+    return hit.arrival, hit.media_s
 
 
 def _distance(first: _Counted, second: _Counted) -> float:

@@ -42,7 +42,7 @@ class Policies:
     def reset(self) -> None:
         """A new session: nothing stands."""
         for policy in self._policies:
-            policy.restore(Standing(rule=policy.decision.rule, open=False))
+            policy.reset()
 
     def replace(self, policies: Sequence[Policy]) -> None:
         """Other rules from now on; those that stay keep their standing."""

@@ -1,5 +1,6 @@
 """Policies told as stories: a list of (second, score) in, a list of (second, level) out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -165,3 +166,34 @@ def test_a_look_back_further_than_the_window_does_not_count() -> None:
     policy = KOfN(RULE)
     policy.observe(sample(20, 0.9))
     assert policy.observe(sample(9, 0.9)).level is not Level.ALARM
+
+
+def test_a_look_back_never_takes_the_end_of_the_story_back() -> None:
+    policy = KOfN(RULE)
+    story(*scores((10, 0.9), (7, 0.9)), policy=policy)
+    decision = policy.observe(sample(8, 0.95))
+    assert decision.last_seen is not None
+    assert (decision.level, decision.score, decision.last_seen.arrival) == (Level.ALARM, 0.95, 10)
+
+
+def test_quiet_begins_after_the_newest_hit_not_with_an_older_picture_that_a_look_back_found_clean() -> None:
+    policy = KOfN(RULE)
+    assert story(*scores((10, 0.9), (7, 0.9), (8, 0.1), (39, 0.1), (40, 0.1)), policy=policy)[-1] == (40, Level.CALM)
+
+
+def test_in_a_burst_the_story_begins_and_ends_by_media_time() -> None:
+    policy = KOfN(RULE)
+    policy.observe(sample(10, 0.9, media_s=104))
+    late = replace(sample(10, 0.9, media_s=102).frame, at=EPOCH + timedelta(seconds=10, microseconds=7))
+    alarm = policy.observe(replace(sample(10, 0.9), frame=late))
+    assert alarm.first_seen is not None
+    assert alarm.last_seen is not None
+    assert (alarm.first_seen.media_s, alarm.last_seen.media_s) == (102, 104)
+
+
+def test_another_publisher_begins_with_nothing_seen() -> None:
+    policy = KOfN(RULE)
+    story(*scores((0, 0.9)), policy=policy)
+    policy.reset()
+    assert policy.decision.level is Level.CALM
+    assert story(*scores((1, 0.9)), policy=policy) == [(1, Level.SUSPECTED)]
