@@ -43,9 +43,18 @@ class Begun(StrEnum):
     """There is nothing to look at (yet), or the look in progress goes first."""
 
 
+class Chapter(NamedTuple):
+    """To what a look belongs: things seen in another session are not evidence, media times of others do not compare."""
+
+    session: str
+    timeline: int
+
+
 class Looked(NamedTuple):
     """A look that is over."""
 
+    chapter: Chapter
+    """In which it was begun; another may have begun since."""
     aim: Aim
     packet: Packet
     """At which it was begun."""
@@ -70,6 +79,8 @@ class Looks:
         self._done = done
         self._idle = threading.Event()
         self._idle.set()
+        self.chapter = Chapter("", 0)
+        """What comes now belongs to it."""
         self._stretch: Stretch | None = None
         self.newest = -math.inf
         """Arrival of the packet at which the newest look was begun."""
@@ -130,7 +141,10 @@ class Looks:
             return Begun.NOTHING
         if self.idle and (due or self._stretch.ready(packet.arrival)):
             work = self._through(self._stretch, packet.arrival, score=due)
-            return self._submit(Aim.BETWEEN, packet, deadline, work)
+            begun = self._submit(Aim.BETWEEN, packet, deadline, work)
+            if begun is Begun.TURNED_AWAY:
+                self._stretch = None  # what was taken from it is lost to the decoder
+            return begun
         return Begun.NOTHING
 
     def back(self, doubt: Doubt, deadline: float) -> Begun:
@@ -162,13 +176,14 @@ class Looks:
             return Begun.NOTHING
         self._idle.clear()
         self.newest = packet.arrival
+        chapter = self.chapter
 
         def job(cache: DecoderCache) -> None:
             seen: Sequence[Seen] = _BROKE_OFF
             try:
                 seen = work(cache)
             finally:
-                self._done(Looked(aim, packet, seen))
+                self._done(Looked(chapter, aim, packet, seen))
 
         if self._workers.submit(deadline, job):
             return Begun.TAKEN

@@ -26,7 +26,7 @@ from streamwatch.evidence.base import Policy
 from streamwatch.runtime.life import Life, Phase
 from streamwatch.runtime.look import Outcome, Seen, Spent
 from streamwatch.runtime.lookback import SecondLook
-from streamwatch.runtime.looks import Aim, Begun, Looked, Looks
+from streamwatch.runtime.looks import Aim, Begun, Chapter, Looked, Looks
 from streamwatch.runtime.policies import Policies
 from streamwatch.runtime.report import Report, Reporter
 from streamwatch.runtime.sight import Sight
@@ -77,6 +77,7 @@ class StreamPipeline:
         self._report = reporter
         self._clock = clock
         self._loop = loop
+        self._home = threading.get_ident()
         self._lock = threading.RLock()
         self._looks = Looks(buffer=buffer, workers=workers, stations=stations, done=self._looked)
         self._closed = False
@@ -84,6 +85,7 @@ class StreamPipeline:
         self._life = Life(end_after_s=spec.end_after_s, live_at=began if session else None)
         self._timeline = Timeline()
         self._session = session
+        self._looks.chapter = Chapter(session, self._timeline.number)
         reporter.new_session(session)
         self._info: MediaInfo | None = None
         self._config: CodecConfig | None = None
@@ -120,7 +122,8 @@ class StreamPipeline:
 
     def put(self, packet: Packet) -> None:
         """Take one packet; start a look if the sampler asks for one and none is in flight."""
-        if self.spec.fast and not self._looks.wait(PATIENCE_S):
+        patient = self.spec.fast and threading.get_ident() != self._home  # the loop must be free to hear of its end
+        if patient and not self._looks.wait(PATIENCE_S):
             log.warning("a look takes too long, the file goes on without it", stream=self.spec.name)
         with self._lock:
             if self._closed:
@@ -147,6 +150,7 @@ class StreamPipeline:
         self._sampler.restart()
         self._second_look.reset()
         self._looks.forget()
+        self._looks.chapter = Chapter(self._session, self._timeline.number)
         self._plan()
         self._well_until = -math.inf
         self._soon(self._new_session, self._session, self._life.standing(now).session)
@@ -155,6 +159,7 @@ class StreamPipeline:
         """Media time jumped, or another format began: what was buffered does not belong to what comes."""
         if self._config is not None:
             self._looks.forget()
+        self._looks.chapter = Chapter(self._session, self._timeline.number)
         self._config, self._second_look.pending = packet.config, None
 
     def _consider(self, packet: Packet) -> None:
@@ -189,7 +194,7 @@ class StreamPipeline:
         if not self._looks.idle:  # it will most likely succeed: nobody should hurry for the next picture meanwhile
             due = due.later(self._looks.newest + self._sampler.gap_s)
         self._appetite = Appetite(between or lookback, due.key_at, due.look_at, lookback_only=not between)
-        self._calm_until = -math.inf if between or self._second_look.pending else due.any_at
+        self._calm_until = -math.inf if between or self._second_look.pending else min(due.any_at, due.rare_at)
 
     # --- back on the event loop ------------------------------------------------------------------------------------
 
@@ -206,12 +211,12 @@ class StreamPipeline:
         self.report_level()
 
     def _looked(self, looked: Looked) -> None:
-        self._soon(self._seen, looked, self._session)
+        self._soon(self._seen, looked)
 
-    def _seen(self, looked: Looked, session: str) -> None:
+    def _seen(self, looked: Looked) -> None:
         """Take the result of a look; wake a patient reader only when everything that follows from it is done."""
         try:
-            if self._closed or session != self._session:
+            if self._closed or looked.chapter.session != self._session:
                 return
             for seen in looked.seen:
                 with self._lock:
@@ -252,7 +257,7 @@ class StreamPipeline:
         frame = FrameRef(
             stream=self.spec.id,
             session=self._session,
-            timeline=timeline.number,
+            timeline=looked.chapter.timeline,
             media_s=round(media_s, 6),
             arrival=scored.arrival,
             at=self._clock.now() - timedelta(seconds=age_s),
@@ -265,6 +270,8 @@ class StreamPipeline:
 
     def _look_again(self, looked: Looked) -> None:
         """At the first suspicion: look at once at what surrounds it, as far as it was received."""
+        if looked.chapter != self._looks.chapter:
+            return
         around = next((seen.media for seen in looked.seen if seen.media is not None), None)
         doubt = self._second_look.arises(around, *self._policies.doubt())
         if doubt is None or self._closed:

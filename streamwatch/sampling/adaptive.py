@@ -77,9 +77,9 @@ class AdaptiveSampler:
             return _AT_ONCE
         look_at, interval = self._due(), self.key_interval_s
         if self.between_keys() or not self._looks_inside():
-            return Due(look_at - interval, look_at, look_at)
+            return Due(look_at - interval, look_at, look_at, self._rare_at())
         inner_at = look_at - self._inside * interval
-        return Due(inner_at, look_at, inner_at)
+        return Due(inner_at, look_at, inner_at, self._rare_at())
 
     def packet(
         self, *, arrival: float, key: bool, size: int, media_s: float | None = None, burst_s: float = 0.0
@@ -154,6 +154,9 @@ class AdaptiveSampler:
         gap = self.gap_s
         margin = min(gap * _MARGIN_SHARE, _MARGIN_LIMIT_S)
         return (self._last_sample or 0.0) + gap * (1.0 - self._early) - margin
+
+    def _rare_at(self) -> float:
+        return math.inf if self._last_key is None else self._last_key + self.gap_s * _BETWEEN_KEYS
 
     def _decayed(self, now: float) -> float:
         age = max(now - self._suspected_at, 0.0)

@@ -15,14 +15,17 @@ class Due(NamedTuple):
     """The end of the gap aimed at, less the margin."""
     any_at: float
     """Before then no packet between keys is looked at."""
+    rare_at: float = math.inf
+    """If no key comes before then, keys are too rare, and every packet counts."""
 
     def later(self, look_at: float) -> Due:
         """The same with its end not before `look_at`, the rest as far from it as it was."""
         if look_at <= self.look_at:
             return self
         if self.look_at == -math.inf:
-            return Due(look_at, look_at, look_at)
-        return Due(self.key_at + look_at - self.look_at, look_at, self.any_at + look_at - self.look_at)
+            return Due(look_at, look_at, look_at, self.rare_at)
+        by = look_at - self.look_at
+        return Due(self.key_at + by, look_at, self.any_at + by, self.rare_at)
 
 
 class Sampler(Protocol):

@@ -3,9 +3,11 @@
 import asyncio
 import random
 import threading
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+import structlog
 
 from streamwatch.domain.decisions import CloseWhen, Kind, Level, OpenWhen, RuleSpec, Severity, Standing
 from streamwatch.domain.errors import NotPublished
@@ -284,6 +286,16 @@ async def test_keys_that_were_not_worth_a_look_are_no_failure_of_the_decoder(sta
     assert stage.of(StreamLevel)[-1].reason is Reason.NO_KEYS
 
 
+async def test_a_group_of_pictures_without_end_keeps_the_promise(stage: Stage) -> None:
+    stage.pipeline._looks.buffer = GopBuffer(max_seconds=4, max_bytes=1 << 20, group_seconds=14.5)
+    await stage.put("shade:0")
+    for _ in range(100):
+        await stage.put("shade:0", key=False, after=0.5)
+    assert max(message.gap_s for message in stage.of(Sampled)[1:]) <= SAMPLING.max_gap_s
+    assert stage.level.reason is None
+    assert len(stage.scores) >= 5
+
+
 async def test_media_time_going_back_is_a_new_timeline(stage: Stage) -> None:
     await stage.put("shade:0")
     stage.media_s = -12.0
@@ -303,6 +315,58 @@ async def test_a_new_session_forgets_the_alarm_of_the_old_one(stage: Stage) -> N
     await stage.put("shade:0")
     assert stage.pipeline.decisions()[0].level is Level.CALM
     assert stage.level.session not in {"", first.session}
+
+
+async def test_a_suspicion_against_one_publisher_is_none_against_the_next(stage: Stage) -> None:
+    await stage.put("shade:250")
+    assert stage.pipeline.decisions()[0].level is Level.SUSPECTED
+    stage.pipeline.finished()
+    await stage.put("shade:250")
+    assert stage.pipeline.decisions()[0].level is Level.SUSPECTED
+    assert all(level.level is not Level.ALARM for level in stage.of(RuleLevel))
+
+
+async def test_what_was_seen_of_one_publisher_is_not_laid_to_the_next(stage: Stage) -> None:
+    hold = threading.Event()
+    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.pipeline.put(Packet(H264, b"shade:250", None, None, key=True, arrival=stage.clock.monotonic()))
+    stage.pipeline.finished()
+    stage.clock.advance(1)
+    stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=False, arrival=stage.clock.monotonic()))
+    hold.set()
+    await stage.settled()
+    assert stage.scores == []
+    assert stage.of(RuleLevel) == []
+
+
+async def test_a_picture_keeps_the_timeline_in_which_it_was_looked_at(stage: Stage) -> None:
+    await stage.put("shade:0")
+    hold = threading.Event()
+    stage.workers.submit(0, lambda _: hold.wait(5))
+    for media_s in (60, 20):
+        stage.clock.advance(8)
+        time = MediaTime.of(media_s, Fraction(1))
+        stage.pipeline.put(Packet(H264, b"shade:250", time, time, key=True, arrival=stage.clock.monotonic()))
+    seen: list[int] = []
+    judge = stage.pipeline._policies.judge
+    stage.pipeline._policies.judge = lambda sample, told: seen.append(sample.frame.timeline) or judge(sample, told)
+    hold.set()
+    await stage.settled()
+    assert seen[0] == 0
+    assert [word for word, _ in stage.decoded].count("pictures") == 0  # what is held belongs to another timeline
+
+
+async def test_on_the_event_loop_nobody_waits_for_a_look(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.pipeline.spec = replace(stage.pipeline.spec, fast=True)
+    monkeypatch.setattr("streamwatch.runtime.pipeline.PATIENCE_S", 0.2)
+    hold = threading.Event()
+    stage.workers.submit(0, lambda _: hold.wait(5))
+    with structlog.testing.capture_logs() as said:
+        for _ in range(2):
+            stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=True, arrival=stage.clock.monotonic()))
+    hold.set()
+    await stage.settled()
+    assert said == []
 
 
 async def test_a_full_worker_queue_misses_looks_and_says_so(stage: Stage) -> None:
