@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from streamwatch.sources.annexb import is_annexb, units
@@ -10,6 +11,8 @@ from streamwatch.sources.annexb import is_annexb, units
 _READ = 512
 """Bytes of a parameter set that are read; sizes stand near its beginning."""
 _MAX_SIDE = 1 << 16
+_MAX_SETS = 64
+"""Sets of a configuration that are looked at; the first ones tell the size."""
 _MAX_ZEROS = 31
 _HIGH = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 """H.264 profiles whose parameter sets tell the chroma format."""
@@ -74,7 +77,7 @@ def size(codec: str, extradata: bytes) -> tuple[int, int]:
 
 def _sets(codec: str, extradata: bytes) -> list[bytes]:
     if is_annexb(extradata):
-        return list(units(extradata))
+        return list(islice(units(extradata), _MAX_SETS))
     if codec == "h264":
         return _lengthed(extradata, _AVCC_SETS + 1, extradata[_AVCC_SETS] & 0x1F)
     found: list[bytes] = []
@@ -89,6 +92,8 @@ def _sets(codec: str, extradata: bytes) -> list[bytes]:
 
 def _lengthed(data: bytes, at: int, count: int) -> list[bytes]:
     found: list[bytes] = []
+    if count > _MAX_SETS:
+        raise ValueError("more sets than a configuration has")
     for _ in range(count):
         length = int.from_bytes(data[at : at + 2])
         unit = data[at + 2 : at + 2 + length]

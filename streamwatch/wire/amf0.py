@@ -7,6 +7,7 @@ array as a list. Nothing outside these is needed to publish or to play.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import TypeAlias
 
 Value: TypeAlias = "float | bool | str | dict[str, Value] | list[Value] | None"
@@ -16,11 +17,13 @@ _NUMBER, _BOOLEAN, _STRING, _OBJECT, _NULL, _UNDEFINED, _ECMA_ARRAY, _OBJECT_END
 )  # fmt: skip
 _MAX_DEPTH = 8
 _MAX_ITEMS = 256
+_MAX_VALUES = 1024
+"""In one message, the ones inside containers too: what an encoder says of its stream are some thirty."""
 _SHORT = 0xFFFF
 
 
 class Amf0Error(ValueError):
-    """Bytes that are not AMF0, or more of it than we take (depth 8, 256 entries a container)."""
+    """Bytes that are not AMF0, or more of it than we take (depth 8, 256 entries a container, 1024 values)."""
 
 
 def encode(*values: Value) -> bytes:
@@ -39,12 +42,13 @@ def decode(data: bytes) -> list[Value]:
 
     """
     values: list[Value] = []
+    room = iter(range(_MAX_VALUES))
     at = 0
     try:
         while at < len(data):
             if len(values) >= _MAX_ITEMS:
                 raise Amf0Error("too many values")
-            value, at = _read(data, at, 0)
+            value, at = _read(data, at, 0, room)
             values.append(value)
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise Amf0Error(f"not AMF0 at byte {at}") from error
@@ -77,9 +81,9 @@ def _write(out: bytearray, value: Value) -> None:
             _write(out, item)
 
 
-def _read(data: bytes, at: int, depth: int) -> tuple[Value, int]:  # noqa: PLR0911 - one per type
-    if depth > _MAX_DEPTH:
-        raise Amf0Error("nested too deeply")
+def _read(data: bytes, at: int, depth: int, room: Iterator[int]) -> tuple[Value, int]:  # noqa: PLR0911 - one per type
+    if depth > _MAX_DEPTH or next(room, None) is None:
+        raise Amf0Error("nested too deeply, or too many values")
     kind = data[at]
     at += 1
     match kind:
@@ -94,11 +98,11 @@ def _read(data: bytes, at: int, depth: int) -> tuple[Value, int]:  # noqa: PLR09
         case 5 | 6:
             return None, at
         case 3:
-            return _members(data, at, depth)
+            return _members(data, at, depth, room)
         case 8:
-            return _members(data, at + 4, depth)  # the count is a hint; the end marker counts
+            return _members(data, at + 4, depth, room)  # the count is a hint; the end marker counts
         case 10:
-            return _items(data, at, depth)
+            return _items(data, at, depth, room)
         case _:
             raise Amf0Error(f"unknown AMF0 type {kind}")
 
@@ -109,24 +113,24 @@ def _text(data: bytes, at: int, width: int) -> tuple[str, int]:
     return _slice(data, at, length).decode(), at + length
 
 
-def _members(data: bytes, at: int, depth: int) -> tuple[dict[str, Value], int]:
+def _members(data: bytes, at: int, depth: int, room: Iterator[int]) -> tuple[dict[str, Value], int]:
     members: dict[str, Value] = {}
     while data[at : at + 3] != b"\x00\x00\x09":
         if len(members) >= _MAX_ITEMS:
             raise Amf0Error("too many members")
         key, at = _text(data, at, 2)
-        members[key], at = _read(data, at, depth + 1)
+        members[key], at = _read(data, at, depth + 1, room)
     return members, at + 3
 
 
-def _items(data: bytes, at: int, depth: int) -> tuple[list[Value], int]:
+def _items(data: bytes, at: int, depth: int, room: Iterator[int]) -> tuple[list[Value], int]:
     count = int.from_bytes(_slice(data, at, 4))
     if count > _MAX_ITEMS:
         raise Amf0Error("too many items")
     at += 4
     items: list[Value] = []
     for _ in range(count):
-        item, at = _read(data, at, depth + 1)
+        item, at = _read(data, at, depth + 1, room)
         items.append(item)
     return items, at
 

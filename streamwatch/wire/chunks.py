@@ -31,6 +31,9 @@ MAX_HELD: Final = MAX_MEDIA + MAX_OTHER
 """Bytes of incomplete messages that one connection may make us hold."""
 MAX_STREAMS: Final = 64
 """Chunk streams; servers use three to ten."""
+MAX_BATCH: Final = 8192
+"""Chunks that are taken at once, and tags of an aggregate: so many of the smallest usual chunks are 1 MB. A chunk may
+have one byte, and costs as much as a large one."""
 
 _TWO_WORDS = struct.Struct(">II").unpack_from
 _STREAM_ID = struct.Struct("<I").unpack_from
@@ -40,6 +43,8 @@ _KEY, _FRAME_TYPE = 0x10, 0x70
 _ENHANCED, _PACKET_TYPE = 0x80, 0x0F
 _WITH_HEADERS = (7, 12, 13)
 """Codec ids of FLV whose second byte tells a picture (1) from a sequence header (0): AVC, and HEVC and AV1 alike."""
+_WITH_PICTURES = (1, 3, 6, 7)
+"""Packet types of enhanced RTMP that bring a picture, or may: 6 and 7 wrap another type."""
 _BETWEEN = bytes(
     first & _FRAME_TYPE != _KEY and first & (_ENHANCED | _PACKET_TYPE) != _ENHANCED for first in range(256)
 )
@@ -158,7 +163,7 @@ class ChunkParser:
                     stop = body + (what >> 8)
                     if _TWO_BYTES <= what <= longest and stop <= end and delta != _EXTENDED:
                         kind = what & 0xFF
-                        if kind == VIDEO and between[data[body]]:
+                        if kind == VIDEO and between[data[body]] and data[body + 1]:
                             if whole:
                                 time = stream.timestamp + delta & _2_TO_32
                                 if first < 0x40:  # noqa: PLR2004 - form 0
@@ -178,6 +183,8 @@ class ChunkParser:
                             count += 1
                             continue
 
+            if count > MAX_BATCH:
+                raise WireError("more chunks than a live stream has")
             form, csid = first >> 6, first & 0x3F
             head = at + 1
             if csid < 2:  # noqa: PLR2004 - 0 and 1 announce one or two more bytes, the low one first
@@ -222,6 +229,8 @@ class ChunkParser:
 
             length, kind = what >> 8, what & 0xFF
             if not left:  # a message begins
+                if stream.left and stream.kind == VIDEO:
+                    whole = False  # the one before is dropped below
                 if kind == VIDEO:
                     keep = whole
                     if length > 1:
@@ -229,7 +238,7 @@ class ChunkParser:
                             raise WireError(f"a video message of {length} bytes")
                         if body + 2 > end:
                             break
-                        if not between[data[body]]:
+                        if not _is_between(data[body], data[body + 1]):
                             keep = True
                             if _is_key(data[body], data[body + 1]):
                                 whole = everything
@@ -362,8 +371,12 @@ class ChunkParser:
         self, body: bytes, timestamp: int, stream_id: int, messages: list[Message], *, everything: bool
     ) -> None:
         """FLV tags with their headers; the first one's time is the aggregate's."""
-        at, shift = 0, None
+        at, tags, shift = 0, 0, None
         while at + _TAG <= len(body):
+            self.chunks += 1
+            tags += 1
+            if tags > MAX_BATCH:
+                raise WireError("more tags in an aggregate than a live stream has")
             kind, size = body[at], int.from_bytes(body[at + 1 : at + 4])
             time = body[at + 7] << 24 | int.from_bytes(body[at + 4 : at + 7])  # the top byte comes last
             shift = timestamp - time if shift is None else shift
@@ -388,11 +401,16 @@ class ChunkParser:
         """Judge a video message as the loop does."""
         if len(payload) < 2:  # noqa: PLR2004
             return self._whole
-        if _BETWEEN[payload[0]]:
+        if _is_between(payload[0], payload[1]):
             return self._whole
         if _is_key(payload[0], payload[1]):
             self._whole = everything
         return True
+
+
+def _is_between(first: int, second: int) -> bool:
+    """Whether a message holds nothing but a picture between keys: a sequence header may claim any frame type."""
+    return _BETWEEN[first] != 0 and (second != 0 or first & _ENHANCED != 0 or first & 0x0F not in _WITH_HEADERS)
 
 
 def _is_key(first: int, second: int) -> bool:
@@ -400,7 +418,7 @@ def _is_key(first: int, second: int) -> bool:
     if first & _FRAME_TYPE != _KEY:
         return False
     if first & _ENHANCED:
-        return first & _PACKET_TYPE != 0
+        return first & _PACKET_TYPE in _WITH_PICTURES
     return first & 0x0F not in _WITH_HEADERS or second == 1
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamwatch.sources import sps
-from streamwatch.sources.annexb import parameter_sets
+from streamwatch.sources.annexb import parameter_sets, units
 from tests.sources import media
 
 
@@ -52,6 +52,17 @@ def test_hevc_in_the_packets_and_beside_them(size):
     assert sps.size("hevc", parameter_sets("hevc", packets_of(data)[0])) == size
     beside = media.packets(media.encode("mp4", codec="libx265", size=size, frames=8, options=media.X265))[0].config
     assert sps.size("hevc", beside.extradata) == size
+
+
+def test_a_configuration_of_thousands_of_sets_is_not_searched():
+    data = media.encode("mpegts", codec="libx265", frames=2, options=media.X265)
+    sets = parameter_sets("hevc", packets_of(data)[0])
+    found = next(unit for unit in units(sets) if unit[0] >> 1 == 33)
+    array = b"\x21\x00\x01" + len(found).to_bytes(2) + found
+    assert sps.size("hevc", bytes(22) + b"\x01" + array) != (0, 0)
+    many = b"\x20" + (20_000).to_bytes(2) + b"\x00\x01\x40" * 20_000
+    assert sps.size("hevc", bytes(22) + b"\x02" + many + array) == (0, 0)
+    assert sps.size("hevc", b"\x00\x00\x01\x40\x01" * 10_000 + sets) == (0, 0)
 
 
 @given(st.sampled_from(["h264", "hevc", "vp9"]), st.binary(max_size=200), st.booleans())

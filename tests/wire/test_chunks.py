@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamwatch.wire import rtmp as wire
-from streamwatch.wire.chunks import MAX_HELD, MAX_MEDIA, MAX_STREAMS, ChunkParser
+from streamwatch.wire.chunks import MAX_BATCH, MAX_HELD, MAX_MEDIA, MAX_STREAMS, ChunkParser
 from streamwatch.wire.rtmp import Message, WireError
 from tests.sources.rtmp.bytes import SEQUENCE, aggregate, between, header, key, message, server_says
 
@@ -104,6 +105,36 @@ def test_after_a_picture_was_passed_by_the_next_one_is_a_key() -> None:
     assert put(between(), everything=True) == []
 
 
+def test_after_a_picture_that_was_never_completed_the_next_one_is_a_key() -> None:
+    begun = message(9, between(300), csid=7)[: 12 + 128]
+    data = message(9, key(), csid=7) + begun + message(9, between(), csid=7) + message(9, key(9), csid=7)
+    assert [m.payload for m in feed(data)] == [key(), key(9)]
+
+
+def test_what_only_claims_to_be_a_key_does_not_make_up_for_a_picture_passed_by() -> None:
+    parser = ChunkParser(audio=False)
+    parser.feed(message(9, key()) + message(9, between()), everything=False)
+    end, meta = b"\x92hvc1", b"\x94hvc1" + bytes(9)
+    got = parser.feed(message(9, end) + message(9, meta) + message(9, between()), everything=True)
+    assert [m.payload for m in got] == [end, meta]
+
+
+@pytest.mark.parametrize("wrap", [lambda body: message(9, body), lambda body: message(22, _tag(body))])
+@pytest.mark.parametrize("csid", [4, 100])
+def test_sequence_headers_are_never_passed_by_whatever_frame_type_they_claim(
+    csid: int, wrap: Callable[[bytes], bytes]
+) -> None:
+    hidden = b"\x27" + SEQUENCE[1:]
+    parser = ChunkParser(audio=False)
+    parser.feed(message(9, key(), csid=csid) + message(9, between(), csid=csid), everything=False)
+    data = wrap(hidden) + message(9, hidden, csid=csid) + message(9, between(), csid=csid)
+    assert [m.payload for m in parser.feed(data + message(9, key()), everything=False)] == [hidden, hidden, key()]
+
+
+def _tag(body: bytes) -> bytes:
+    return b"\x09" + len(body).to_bytes(3) + bytes(7) + body + bytes(4)
+
+
 def test_enhanced_sequence_headers_are_never_passed_by() -> None:
     start = b"\xa0hvc1" + bytes(20)
     assert [m.payload for m in feed(message(9, start) + message(9, b"\xa1hvc1" + bytes(9)), everything=False)] == [
@@ -148,9 +179,11 @@ def test_any_cut_of_the_bytes_gives_the_same_messages(
         b"".join(header(0, n, length=9, kind=9) + bytes(9) for n in range(64, 65 + MAX_STREAMS)),
         message(1, bytes(4), csid=2),
         message(22, b"\x09\x00\x00\xff" + bytes(20), csid=8),
+        header(0, 4, kind=6) + b"\xc4" * MAX_BATCH * 2,
+        message(22, (b"\x12" + bytes(14)) * MAX_BATCH * 2, csid=8),
     ],
     ids=["video", "aggregate", "command", "control", "continues nothing", "no length", "chunk streams", "chunk size 0",
-         "aggregate cut short"],
+         "aggregate cut short", "empty chunks", "empty tags"],
 )  # fmt: skip
 def test_what_is_beyond_bounds_is_refused(data: bytes) -> None:
     with pytest.raises(WireError):

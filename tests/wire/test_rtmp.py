@@ -37,9 +37,12 @@ def test_amf0_writes_long_strings_and_reads_arrays_with_a_count():
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x03\x00\x01a" * 20, b"\x0a\xff\xff\xff\xff", b"\x0c\xff\xff\xff\xffabc", b"\x07", b"\x05" * 300],
-    ids=["too deep", "too many items", "longer than the message", "unknown type", "too many values"],
-)
+    [b"\x03\x00\x01a" * 20, b"\x0a\xff\xff\xff\xff", b"\x0c\xff\xff\xff\xffabc", b"\x07", b"\x05" * 300,
+     b"\x0a\x00\x00\x00\xff" + (b"\x0a\x00\x00\x00\xff" + b"\x05" * 255) * 255,
+     b"\x03" + b"\x00\x00\x05" * 3000 + b"\x00\x00\x09"],
+    ids=["too deep", "too many items", "longer than the message", "unknown type", "too many values",
+         "too many values inside", "one name for many values"],
+)  # fmt: skip
 def test_amf0_is_bounded(data):
     with pytest.raises(amf0.Amf0Error):
         amf0.decode(data)

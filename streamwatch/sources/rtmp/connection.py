@@ -29,10 +29,10 @@ _EARLY_S = 0.1
 """A key is waited for a little before it is due."""
 _UNEVEN_MS = 50
 """Key intervals that differ by no more are regular."""
-_WORK_RATE, _WORK_BURST = 20_000.0, 60_000.0
+_WORK_RATE, _WORK_BURST = 22_000.0, 60_000.0
 """Chunks a second that a server may make us work, and at once: 20 Mbit/s in the smallest usual chunks."""
-_WORD = 64
-"""What a message that is neither picture nor sound costs us, in chunks."""
+_WORD, _PICTURE = 64, 16
+"""What other messages than pictures and sound cost us, and new formats; what pictures do that are taken: in chunks."""
 _MAX_OUTBOX = 64 << 10
 
 
@@ -83,7 +83,7 @@ class Connection:
         self._key_at = -math.inf
         self._told = 0
         self._media = 0
-        self._work = 0
+        self._work = self._extra = 0
         self._credit = _WORK_BURST
         self._begun = False
         """A key picture came."""
@@ -136,7 +136,7 @@ class Connection:
         if passed + parser.taken != self._media or not session.media:
             self._media = passed + parser.taken
             self._last = now
-        self._charge(parser.chunks + session.words * _WORD, now)
+        self._charge(parser.chunks + session.words * _WORD + self._extra, now)
         if not self._begun:
             self._judge_opening(now)
         if session.stage is Stage.ENDED:
@@ -179,7 +179,9 @@ class Connection:
         track, sink = self._track, self._sink
         for message in messages:
             packet = track.take(message, now)
+            self._extra += _PICTURE
             if track.news is not None:
+                self._extra += _WORD
                 sink.opened(track.news)
                 track.news = None
             if packet is None:

@@ -190,9 +190,10 @@ class Session:
         self._say(play, wire.set_buffer_length(self._stream_id, _BUFFER_MS))
 
     def _status(self, info: dict[str, amf0.Value]) -> None:
-        code = info.get("code")
+        said = info.get("code")
+        code = said if isinstance(said, str) else ""
         if code in _ENDS:
-            self._end(str(code))
+            self._end(code)
         elif code in _HANGS_UP:
             raise self.hung_up()
         elif code in _REFUSES or info.get("level") == "error":

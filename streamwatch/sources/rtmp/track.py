@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from streamwatch.domain.errors import CodecUnsupported
 from streamwatch.domain.media import CodecConfig, MediaInfo, MediaTime, Packet
 from streamwatch.sources import sps
 from streamwatch.sources.codecs import refuse_unknown
@@ -88,7 +89,9 @@ class Track:
 
     def _configure(self, codec: str, header: bytes) -> None:
         refuse_unknown(codec)
-        if len(header) > _MAX_HEADER or (codec in _NEEDS_HEADER and not header):
+        if len(header) > _MAX_HEADER:  # what comes after it would be read by the configuration before
+            raise CodecUnsupported(f"a configuration of {len(header)} bytes")
+        if codec in _NEEDS_HEADER and not header:
             return
         told = sps.size(codec, header)
         config = CodecConfig(codec, header, *(told if all(told) else self._size))

@@ -195,8 +195,10 @@ async def test_sound_alone_is_no_stream(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     "flood",
     [message(4, control(wire.PING, 1), csid=2) * 3000, message(9, b"\x27", csid=7) * 100_000,
-     message(20, status("NetStream.Data.Start"), csid=5) * 3000],
-    ids=["pings", "tiny pictures", "statuses"],
+     message(20, status("NetStream.Data.Start"), csid=5) * 3000, message(9, key(3), csid=7) * 4096,
+     (message(9, SEQUENCE[:-1] + b"\x01", csid=7) + message(9, SEQUENCE, csid=7)) * 1000,
+     header(0, 7) + b"\xc7" * 100_000],
+    ids=["pings", "tiny pictures", "statuses", "tiny keys", "formats", "empty chunks"],
 )  # fmt: skip
 async def test_a_flood_of_messages_is_cut_off(flood: bytes) -> None:
     async with server(says(MEDIA, flood)) as url:

@@ -108,8 +108,9 @@ def test_an_end_before_the_beginning_is_a_refusal() -> None:
          Refused),
         (amf0.encode("close", 0.0, None), Refused),
         (b"\x07", Refused),
+        (amf0.encode("onStatus", 0.0, None, {"code": ["NetStream.Play.Stop"], "level": "error"}), Refused),
     ],
-    ids=["not found", "failed", "unknown error", "closed", "rejected", "close", "not AMF0"],
+    ids=["not found", "failed", "unknown error", "closed", "rejected", "close", "not AMF0", "a list for a code"],
 )  # fmt: skip
 def test_refusals_are_told_apart_and_name_no_stream(body: bytes, error: type[StreamError]) -> None:
     with pytest.raises(error) as caught:

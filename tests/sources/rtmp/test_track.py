@@ -36,6 +36,13 @@ def test_a_header_opens_and_pictures_follow_from_the_first_key_on() -> None:
     assert {p.arrival for p in packets} == {5.0}
 
 
+def test_a_header_that_is_too_long_is_not_passed_over_in_silence() -> None:
+    track = Track()
+    take(track, SEQUENCE, key())
+    with pytest.raises(CodecUnsupported):
+        take(track, SEQUENCE + bytes(70_000))
+
+
 def test_composition_times_may_be_negative() -> None:
     body = b"\x27\x01\xff\xff\xd8" + bytes(9)
     packets = take(Track(), SEQUENCE, key(), body)
