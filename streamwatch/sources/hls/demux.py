@@ -16,6 +16,8 @@ _MAX_HEAD = 8 << 20
 """Bytes of a segment in which its first key picture must be complete."""
 _FIRST_GUESS = 64 << 10
 _STEP = 16 << 10
+_MAX_UNITS = 20_000
+"""In one segment; each costs as much as a packet of a live stream."""
 _GENEROUS = 1.15
 """A key picture is rarely so much larger than the ones before it; asking a second time costs more than these bytes."""
 _FRESH = 0.3
@@ -50,8 +52,13 @@ class Demuxer:
         """
         if not is_mp4(data):
             demuxer = TsDemuxer(self._clock, self._before)
+            count = 0
             for at in range(0, len(data), _SLICE):
-                yield demuxer.feed(data[at : at + _SLICE])
+                units = demuxer.feed(data[at : at + _SLICE])
+                yield units
+                count += len(units)
+                if count > _MAX_UNITS:
+                    raise NotMedia("more pictures than anybody could mean")
             yield demuxer.finish()
             self._before = demuxer
             return

@@ -10,9 +10,12 @@ from streamwatch.domain.media import CodecConfig, MediaTime
 from streamwatch.sources import sps
 from streamwatch.sources.hls.units import MAX_UNIT, NotMedia, NoVideo, Unit
 
-_MAX_BOXES = 4096
+_MAX_BOXES, _MAX_TRACKS = 4096, 64
+"""Boxes beside each other, and in a fragment, which has one for each track."""
 _MAX_SAMPLES = 20_000
-"""In one fragment; ten seconds at 120 pictures a second are 1,200."""
+"""In one segment; ten seconds at 120 pictures a second are 1,200."""
+_MAX_DESCRIPTION = 1 << 20
+"""Bytes of an initialisation segment's `moov`, and of all `moof` of a segment: what is in there is read many times."""
 _MAX_EXTRADATA = 64 << 10
 _HEAD, _LONG_HEAD = 8, 16
 _ENTRY = 78
@@ -64,9 +67,9 @@ class Need(NamedTuple):
     """0 where that is not known."""
 
 
-def boxes(data: bytes, at: int, end: int) -> Iterator[Box]:
+def boxes(data: bytes, at: int, end: int, most: int = _MAX_BOXES) -> Iterator[Box]:
     """The boxes between `at` and `end`; the last may reach further. Raises NotMedia."""
-    for _ in range(_MAX_BOXES):
+    for _ in range(most):
         if at + _HEAD > end:
             return
         size, kind, body = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8], at + _HEAD
@@ -104,6 +107,8 @@ def read_track(data: bytes) -> Track | None:
     moov = _child(data, Box(b"", 0, len(data)), b"moov")
     if moov is None:
         return None
+    if moov.end - moov.body > _MAX_DESCRIPTION:
+        raise NotMedia("more description than anybody could mean")
     encrypted = False
     for box in boxes(data, moov.body, moov.end):
         if box.kind != b"trak" or box.end > moov.end:
@@ -167,14 +172,14 @@ def _number(data: bytes, at: int, size: int = 4) -> int:
     return int.from_bytes(data[at : at + size])
 
 
-def samples(data: bytes, track: Track, moof: Box) -> list[Sample]:
-    """The samples of `track` that this fragment lists. Raises NotMedia."""
-    found: list[Sample] = []
+def samples(data: bytes, track: Track, moof: Box, found: list[Sample]) -> list[Sample]:
+    """The samples of `track` that this fragment lists; they are added to those `found` before. Raises NotMedia."""
+    before = len(found)
     origin = moof.body - _HEAD
-    for box in boxes(data, moof.body, moof.end):
+    for box in boxes(data, moof.body, moof.end, _MAX_TRACKS):
         if box.kind == b"traf" and box.end <= moof.end:
             _fragment(data, track, box, origin, found)
-    return found
+    return found[before:]
 
 
 def _fragment(data: bytes, track: Track, traf: Box, origin: int, found: list[Sample]) -> None:
@@ -195,7 +200,7 @@ def _fragment(data: bytes, track: Track, traf: Box, origin: int, found: list[Sam
     if flags & _TFHD_FLAGS:
         kind = _number(data, at)
     time = _child(data, traf, b"tfdt")
-    long = time is not None and data[time.body] == 1
+    long = time is not None and data[time.body : time.body + 1] == b"\x01"
     dts = _number(data, time.body + 4, 8 if long else 4) if time else 0
     offset = origin
     for box in boxes(data, traf.body, traf.end):
@@ -254,14 +259,31 @@ def unit(track: Track, sample: Sample, payload: bytes) -> Unit:
     )
 
 
+def _fragments(data: bytes) -> Iterator[Box]:
+    """The boxes of a segment. Raises NotMedia, also where its fragments are described at a length nobody could mean."""
+    described = 0
+    for box in boxes(data, 0, len(data)):
+        if box.kind == b"moof":
+            described += box.end - box.body
+            if described > _MAX_DESCRIPTION:
+                raise NotMedia("more description than anybody could mean")
+        yield box
+
+
 def units(data: bytes, track: Track) -> Iterator[Unit]:
     """All access units of a segment that is there as a whole. Raises NotMedia."""
-    for box in boxes(data, 0, len(data)):
-        if box.kind == b"moof" and box.end <= len(data):
-            for sample in samples(data, track, box):
-                end = sample.offset + sample.size
-                if 0 < sample.size <= MAX_UNIT and end <= len(data):
-                    yield unit(track, sample, data[sample.offset : end])
+    found: list[Sample] = []
+    given = 0
+    for box in _fragments(data):
+        if box.kind != b"moof" or box.end > len(data):
+            continue
+        for sample in samples(data, track, box, found):
+            end = sample.offset + sample.size
+            if 0 < sample.size <= MAX_UNIT and end <= len(data):
+                given += sample.size
+                if given > len(data):
+                    raise NotMedia("samples that lie upon each other")
+                yield unit(track, sample, data[sample.offset : end])
 
 
 def first_key(data: bytes, track: Track) -> Sample | Need:
@@ -270,11 +292,12 @@ def first_key(data: bytes, track: Track) -> Sample | Need:
     Raises NotMedia.
     """
     at = 0
-    for box in boxes(data, 0, len(data)):
+    found: list[Sample] = []
+    for box in _fragments(data):
         if box.kind == b"moof":
             if box.end > len(data):
                 return Need(box.body - _HEAD, box.end - box.body + _HEAD)
-            for sample in samples(data, track, box):
+            for sample in samples(data, track, box, found):
                 if sample.key and 0 < sample.size <= MAX_UNIT:
                     return sample
         at = box.end

@@ -11,6 +11,7 @@ _MAX_STEPS = 120
 _MAX_DIGITS = 32
 _MAX_SIDE = 1 << 16
 _BLOCK_BITS = 128
+_HEX = re.compile(r"0[xX][0-9a-fA-F]{1,32}")
 
 Span = tuple[int, int]
 """Offset and length of a part of a file."""
@@ -56,7 +57,6 @@ def initial_vector(text: str | None, number: int) -> bytes:
     """As written, else the segment's number, in 16 bytes. Raises ValueError."""
     if text is None:
         return (number % (1 << _BLOCK_BITS)).to_bytes(16)
-    digits = text[2:]
-    if text[:2].lower() != "0x" or not digits or len(digits) > _BLOCK_BITS // 4:
+    if not _HEX.fullmatch(text):
         raise ValueError("an initialisation vector that cannot be read")
-    return int(digits, 16).to_bytes(16)
+    return int(text, 16).to_bytes(16)

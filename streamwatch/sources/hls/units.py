@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -119,8 +120,14 @@ def _recovers(sei: bytes) -> bool:
 
 def _unmarked_key(data: bytes, sets: bytes) -> bool:
     """An intra slice where pictures refer to one other at most: what follows does not reach behind it."""
+    return _unmarked_keys(parameter_sets("h264", data) or sets)
+
+
+@lru_cache(maxsize=64)
+def _unmarked_keys(sets: bytes) -> bool:
+    """Whether these H.264 parameter sets allow it: asked for each picture, and they may be thousands."""
     try:
-        found = {unit[0] & 0x1F: unit for unit in units(parameter_sets("h264", data) or sets)}
+        found = {unit[0] & 0x1F: unit for unit in units(sets)}
         if 7 not in found or _H264_PPS not in found or sps.h264(found[7]).max_refs > 1:  # noqa: PLR2004
             return False
         bits = sps.Bits(found[_H264_PPS][1:])

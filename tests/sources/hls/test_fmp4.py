@@ -84,6 +84,12 @@ def test_sound_beside_the_video_is_passed_over():
     assert first[key.offset : key.offset + key.size] == wanted[0].data
 
 
+def test_samples_do_not_lie_upon_each_other():
+    data = fragment(full(b"trun", 0x1, word(1, 0)) * 3)
+    with pytest.raises(NotMedia):
+        list(fmp4.units(data, TRACK._replace(defaults=(1, len(data) // 2, 0))))
+
+
 def _with_sound() -> bytes:
     out, source = io.BytesIO(), media.encode("mp4", frames=50, audio=True)
     options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
@@ -155,6 +161,9 @@ def test_protected_tracks_and_tracks_of_sound_are_named():
         b"\x00\x00\x00\x08free" * 5000,
         word(1) + b"moof" + b"\xff" * 8 + bytes(50),
         word(0) + b"moof" + box(b"traf"),
+        box(b"moof", box(b"traf", full(b"tfhd", 0, word(1)), box(b"tfdt"))),
+        box(b"moof", box(b"traf", full(b"tfhd", 0x10, word(1, 0)), full(b"trun", 0, word(10_000)))) * 40,
+        box(b"moof", box(b"traf") * 4000) * 4,
     ],
 )
 def test_numbers_that_nobody_could_mean_are_refused_or_passed_over_at_little_cost(data):

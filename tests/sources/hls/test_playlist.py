@@ -155,6 +155,13 @@ def test_what_a_rights_manager_protects(tag):
         _ = one.cipher
 
 
+@pytest.mark.parametrize("iv", ["0x-1", "0x", "0x1_0", "1234", "0x" + "f" * 33])
+def test_a_vector_that_is_none_is_refused(iv):
+    (one,) = parse(f'#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="k",IV={iv}\n#EXTINF:4,\ns.ts\n'.encode(), BASE).segments
+    with pytest.raises(ValueError, match="vector"):
+        _ = one.cipher
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_give_a_playlist_or_a_refusal(data):
     with contextlib.suppress(NotAPlaylist):

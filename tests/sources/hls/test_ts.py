@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from streamwatch.sources.hls.demux import Demuxer
 from streamwatch.sources.hls.ts import PACKET, TsClock, TsDemuxer
 from streamwatch.sources.hls.units import NotMedia, NoVideo, Unit, is_key
 from tests.sources import media
@@ -68,6 +69,14 @@ VIDEO = tables((0x1B, VIDEO_PID))
 def demux(data: bytes, clock: TsClock | None = None) -> list[Unit]:
     demuxer = TsDemuxer(clock or TsClock())
     return demuxer.feed(data) + demuxer.finish()
+
+
+def test_a_segment_of_more_pictures_than_anybody_could_mean_is_given_up():
+    data = VIDEO + pes(KEY, 0) + pes(AUD + b"\x00\x00\x00\x01\x41\x9a\x24", 9) * 25_000
+    given: list[Unit] = []
+    with pytest.raises(NotMedia):
+        given.extend(itertools.chain.from_iterable(Demuxer().units(data, None)))
+    assert 20_000 < len(given) < 25_000
 
 
 def test_times_and_keys_of_plain_pictures():
