@@ -45,11 +45,14 @@ _WITH_HEADERS = (7, 12, 13)
 """Codec ids of FLV whose second byte tells a picture (1) from a sequence header (0): AVC, and HEVC and AV1 alike."""
 _WITH_PICTURES = (1, 3, 6, 7)
 """Packet types of enhanced RTMP that bring a picture, or may: 6 and 7 wrap another type."""
+_SEQUENCE_START, _MULTITRACK, _MODIFIER = 0, 6, 7
 _BETWEEN = bytes(
-    first & _FRAME_TYPE != _KEY and first & (_ENHANCED | _PACKET_TYPE) != _ENHANCED for first in range(256)
+    first & _FRAME_TYPE != _KEY
+    and not (first & _ENHANCED and first & _PACKET_TYPE in (_SEQUENCE_START, _MULTITRACK, _MODIFIER))
+    for first in range(256)
 )
 """By the first byte of a video message: 1 where it is nothing but a picture between keys. Enhanced RTMP's sequence
-headers are told by their packet type, 0, whatever frame type they claim."""
+headers are told by their packet type, 0, whatever frame type they claim; what wraps another type is looked into."""
 _TAG, _BACK_POINTER = 11, 4
 _LONGEST_PLAIN = 13
 """Bytes of a header without extended time, and the byte after it."""
@@ -282,7 +285,9 @@ class ChunkParser:
                 if left:
                     continue
                 payload = self._release(stream)
-            if kind in (VIDEO, AUDIO):
+            if kind == VIDEO and not whole and _wraps_between(payload):
+                taken, passed = taken - length, passed + length
+            elif kind in (VIDEO, AUDIO):
                 messages.append(Message(kind, payload, stream.timestamp, stream.stream_id))
             else:
                 self._whole = whole
@@ -313,7 +318,10 @@ class ChunkParser:
             self._hold(stream, view[:size])
             if not stream.left:
                 payload = self._release(stream)
-                if stream.kind in (VIDEO, AUDIO):
+                if stream.kind == VIDEO and not self._whole and _wraps_between(payload):
+                    self.taken -= len(payload)
+                    self.passed += len(payload)
+                elif stream.kind in (VIDEO, AUDIO):
                     messages.append(Message(stream.kind, payload, stream.timestamp, stream.stream_id))
                 else:
                     self._other(stream, payload, messages, everything=everything)
@@ -401,7 +409,7 @@ class ChunkParser:
         """Judge a video message as the loop does."""
         if len(payload) < 2:  # noqa: PLR2004
             return self._whole
-        if _is_between(payload[0], payload[1]):
+        if _is_between(payload[0], payload[1]) or _wraps_between(payload):
             return self._whole
         if _is_key(payload[0], payload[1]):
             self._whole = everything
@@ -411,6 +419,27 @@ class ChunkParser:
 def _is_between(first: int, second: int) -> bool:
     """Whether a message holds nothing but a picture between keys: a sequence header may claim any frame type."""
     return _BETWEEN[first] != 0 and (second != 0 or first & _ENHANCED != 0 or first & 0x0F not in _WITH_HEADERS)
+
+
+def _wraps_between(payload: bytes) -> bool:
+    """Whether a whole message wraps a picture between keys, and no sequence header."""
+    first = payload[0] if payload else 0
+    kind, at = first & _PACKET_TYPE, 1
+    if not first & _ENHANCED or first & _FRAME_TYPE == _KEY or kind not in (_MULTITRACK, _MODIFIER):
+        return False
+    while kind == _MODIFIER:  # so many bytes of it, and then the type that it modifies
+        size = 1 + int.from_bytes(payload[at : at + 1])
+        at += 1
+        if size == 256:  # noqa: PLR2004 - the escape to a longer form
+            size = 1 + int.from_bytes(payload[at : at + 2])
+            at += 2
+        at += size + 1
+        if at > len(payload):
+            return True
+        kind = payload[at - 1] & _PACKET_TYPE
+    if kind == _MULTITRACK:
+        kind = payload[at] & _PACKET_TYPE if at < len(payload) else _MULTITRACK
+    return kind != _SEQUENCE_START
 
 
 def _is_key(first: int, second: int) -> bool:

@@ -131,6 +131,22 @@ def test_sequence_headers_are_never_passed_by_whatever_frame_type_they_claim(
     assert [m.payload for m in parser.feed(data + message(9, key()), everything=False)] == [hidden, hidden, key()]
 
 
+@pytest.mark.parametrize("wrap", [lambda body: message(9, body), lambda body: message(22, _tag(body))])
+@pytest.mark.parametrize("parser_step", [10_000, 50])
+def test_what_wraps_a_sequence_header_is_never_passed_by(parser_step: int, wrap: Callable[[bytes], bytes]) -> None:
+    modified, tracks = b"\xa7\x01xx\x00hvc1" + bytes(200), b"\xa6\x00hvc1\x00" + bytes(200)
+    both = b"\xa7\xff\x01\x00" + bytes(257) + b"\x06\x00hvc1\x00" + bytes(20)
+    pictures = [b"\xa7\x01xx\x01hvc1" + bytes(200), b"\xa6\x01hvc1\x00" + bytes(200), b"\xa7\x40a", b"\xa6"]
+    parser = ChunkParser(audio=False)
+    data = b"".join(wrap(body) for body in (key(), between(), modified, *pictures, tracks, both, between()))
+    got = [
+        m for at in range(0, len(data), parser_step) for m in parser.feed(data[at : at + parser_step], everything=False)
+    ]
+    assert [m.payload for m in got] == [key(), modified, tracks, both]
+    assert parser.passed == 2 * len(between()) + sum(map(len, pictures))
+    assert [m.payload for m in feed(b"".join(message(9, body) for body in (key(), *pictures)))] == [key(), *pictures]
+
+
 def _tag(body: bytes) -> bytes:
     return b"\x09" + len(body).to_bytes(3) + bytes(7) + body + bytes(4)
 

@@ -33,10 +33,10 @@ _KEPT_S = 75.0
 """Longer than the pause between two requests of one stream, however long its segments are."""
 _MAX_CONNECTIONS = 2
 _MAX_HOSTS = 32
-_MAX_VALIDATOR = 256
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OK, _PARTIAL, _NOT_MODIFIED = 200, 206, 304
 _PATH_SAFE = "%/:=&?~#+!$,;'@()*[]|"
+_VALIDATOR = re.compile(r"[\x20-\x7e]{1,256}")
 _RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
 
 Validators = tuple[str, str]
@@ -260,7 +260,7 @@ def _worth_closing(promised: int | None, size: int, end: int) -> bool:
 
 def _validators(response: aiohttp.ClientResponse) -> Validators:
     tag, date = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
-    return tag if len(tag) <= _MAX_VALIDATOR else "", date if len(date) <= _MAX_VALIDATOR else ""
+    return tag if _VALIDATOR.fullmatch(tag) else "", date if _VALIDATOR.fullmatch(date) else ""
 
 
 def _translated(error: Exception, target: Target) -> StreamError:  # noqa: PLR0911 - one line a kind of error

@@ -107,3 +107,12 @@ async def test_answers_are_bounded():
         assert len((await get(limit=1001)).body) == 1001
         with pytest.raises(Refused):
             await get(limit=1000)
+
+
+@pytest.mark.parametrize("tag", ['"a\x01b"', '"\u00e4"', '"' + "x" * 300 + '"'])
+async def test_validators_that_cannot_be_sent_back_are_none(tag):
+    async with fetching(answer(b"x", head=f"ETag: {tag}\r\nLast-Modified: yesterday\r\n")) as (server, get):
+        first = await get()
+        assert first.validators == ("", "yesterday")
+        assert (await get(since=first.validators)).body == b"x"
+        assert b"If-None-Match" not in server.requests[-1]
