@@ -135,6 +135,10 @@ def _literal(host: str) -> bool:
     return True
 
 
+def _not_allowed(host: str, port: int) -> str:
+    return f"{host}:{port} is not an allowed host; to allow it, add '{host}:{port}' to limits.allow_hosts"
+
+
 class _Remembered:
     """A resolver's answers, kept for half a minute: a playlist is asked for every few seconds, its name is not."""
 
@@ -185,6 +189,9 @@ class AddressPolicy:
             raise PolicyRefused(f"{printable(url.scheme, 20)}: addresses are not opened here")
         if not port or not _HOST.fullmatch(host) or _UNPRINTABLE.search(url.reveal()):
             raise PolicyRefused("an address that cannot be read safely is not opened")
+        if (host, port) != self._trusted and not self._may_allow(host, port):
+            # Not even asked for: a stranger's names may take the resolver any time, and tell him who asks.
+            raise PolicyRefused(_not_allowed(host, port))
         found = self._resolve(host, port)
         if (host, port) == self._trusted:
             return Target(host, port, tuple(text for text, _ in found))
@@ -192,6 +199,11 @@ class AddressPolicy:
         if not allowed:
             raise PolicyRefused(self._refusal(host, port, found[0][1]))
         return Target(host, port, allowed)
+
+    def _may_allow(self, host: str, port: int) -> bool:
+        """Whether the answer depends on the addresses behind `host`: an entry has its name, or is a network."""
+        entries = (entry for entry in self._entries if entry.port in (None, port))
+        return _literal(host) or any(entry.network is not None or entry.name == host for entry in entries)
 
     def _allows(self, host: str, address: Address, port: int) -> bool:
         return any(entry.covers(host, address, port) for entry in self._entries)
@@ -210,7 +222,7 @@ class AddressPolicy:
     @staticmethod
     def _refusal(host: str, port: int, address: Address) -> str:
         if is_public(address):
-            return f"{host}:{port} is not an allowed host; to allow it, add '{host}:{port}' to limits.allow_hosts"
+            return _not_allowed(host, port)
         shown = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"  # noqa: PLR2004
         where = "" if host == str(address) else f" ({host})"
         return f"{shown}{where} is not a public address; to allow it, add '{shown}' to limits.allow_hosts"

@@ -61,7 +61,6 @@ def test_children_may_stay_on_the_configured_host_and_port():
         ("https://cdn.example.com/seg.ts", "cdn.example.com:443"),
         ("https://live.example.com:8443/seg.ts", "live.example.com:8443"),
         ("http://live.example.com/seg.ts", "live.example.com:80"),
-        ("http://inside.example.com/seg.ts", "10.1.2.3:80"),
         ("http://127.0.0.1:6379/seg.ts", "127.0.0.1:6379"),
         ("http://[::1]:8080/seg.ts", "[::1]:8080"),
         ("http://[::ffff:127.0.0.1]/seg.ts", "127.0.0.1:80"),
@@ -73,6 +72,22 @@ def test_any_other_address_is_refused_and_the_entry_is_named(url, entry):
         child(url)
     assert f"'{entry}'" in str(refusal.value)
     assert policy(entry).check(SafeUrl(url), child=True).addresses
+
+
+def test_a_name_that_no_entry_covers_is_not_even_asked_for():
+    asked = []
+
+    def asking(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return names(host, port)
+
+    for entries, named in [((), "inside.example.com:80"), (("other.example.com",), "inside.example.com:80"),
+                           (("inside.example.com:81",), "inside.example.com:80"),
+                           (("inside.example.com",), "10.1.2.3:80"), (("10.0.0.0/16",), "10.1.2.3:80")]:  # fmt: skip
+        strict = AddressPolicy(SafeUrl("https://live.example.com/a"), allow_hosts=entries, resolver=asking)
+        with pytest.raises(PolicyRefused, match=f"'{named}'"):
+            strict.check(SafeUrl("http://inside.example.com/seg.ts"), child=True)
+        assert bool(asked) is (named == "10.1.2.3:80")
 
 
 def test_a_name_entry_covers_public_addresses_only():
@@ -132,7 +147,7 @@ def test_the_refusal_shows_neither_password_nor_query():
 
 def test_a_name_that_does_not_resolve_is_unreachable():
     with pytest.raises(Unreachable):
-        policy().check(SafeUrl("rtmp://nowhere.example.com/a"), child=False)
+        policy("nowhere.example.com").check(SafeUrl("rtmp://nowhere.example.com/a"), child=False)
 
 
 @pytest.mark.parametrize(
