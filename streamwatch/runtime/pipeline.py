@@ -273,12 +273,12 @@ class StreamPipeline:
         if looked.chapter != self._looks.chapter:
             return
         around = next((seen.media for seen in looked.seen if seen.media is not None), None)
-        doubt = self._second_look.arises(around, *self._policies.doubt())
+        doubt = self._second_look.arises(around, *self._policies.doubt()) or self._second_look.pending
         if doubt is None or self._closed:
             return
         begun = self._looks.back(doubt, self._clock.monotonic())
-        if begun is Begun.NOTHING and self._info is not None and self._info.burst_s:
-            self._second_look.pending = doubt  # what surrounds it comes with the rest of its segment
+        more_comes = self._info is not None and self._info.burst_s > 0  # with the rest of its segment
+        self._second_look.pending = doubt if begun is Begun.NOTHING and more_comes else None
 
     # --- called by the supervisor, on the event loop ---------------------------------------------------------------
 
@@ -365,7 +365,7 @@ class StreamPipeline:
                 now,
                 max_gap_s=self.spec.sampling.max_gap_s,
                 flowing=self._life.flowing(now),
-                busy=not self._looks.idle,
+                waits_s=None if self._looks.idle else now - self._looks.newest,
             )
             if not self._looks.turns.stations:
                 reason, detail = Reason.BLIND, "no detector is configured"

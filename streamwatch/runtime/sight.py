@@ -9,6 +9,9 @@ from streamwatch.runtime.look import Outcome, Seen
 EMPTY_KEYS_LIMIT = 2
 """Keys in a row that gave no picture: after so many the stream has no usable keys and is decoded contiguously."""
 
+MOMENT_S = 0.5
+"""A look takes less on a machine that keeps up."""
+
 Obstacle = tuple[Reason | None, str]
 """Why a live stream is not seen, and the same for people; (None, "") while nothing stands in the way."""
 
@@ -77,8 +80,11 @@ class Sight:
         """Before then `obstacle` finds none, while it finds none now."""
         return (self._begin if self._last_scored is None else self._last_scored) + max_gap_s
 
-    def obstacle(self, now: float, *, max_gap_s: float, flowing: bool, busy: bool) -> Obstacle:
-        """Judge a live stream that is not (yet) called stalled. `busy`: a look waits or runs."""
+    def obstacle(self, now: float, *, max_gap_s: float, flowing: bool, waits_s: float | None) -> Obstacle:
+        """Judge a live stream that is not (yet) called stalled.
+
+        `waits_s`: seconds since the picture came at which a look waits or runs now; None where none does.
+        """
         if self._trouble[0] is Reason.CODEC:
             return self._trouble
         since = self._begin if self._last_scored is None else self._last_scored
@@ -90,8 +96,9 @@ class Sight:
             return Reason.STALLED, "no media arrives"
         if not self._tried:
             return Reason.NO_KEYS, "no key picture arrives"
-        return (
-            (Reason.OVERLOAD, "looks wait for a decode worker")
-            if busy or self._turned_away
-            else (Reason.DECODE, "no picture comes out of the decoder")
-        )
+        found: Obstacle = Reason.DECODE, "no picture comes out of the decoder"
+        if waits_s is not None and waits_s <= MOMENT_S:
+            found = None, ""
+        elif waits_s is not None or self._turned_away:
+            found = Reason.OVERLOAD, "looks wait for a decode worker"
+        return found

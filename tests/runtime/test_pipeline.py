@@ -369,6 +369,38 @@ async def test_on_the_event_loop_nobody_waits_for_a_look(stage: Stage, monkeypat
     assert said == []
 
 
+async def test_a_look_in_progress_is_overload_only_when_it_takes_long(stage: Stage) -> None:
+    await stage.put("shade:0")
+    hold = threading.Event()
+    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.clock.advance(10.1)  # its segment came a little late, say
+    stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=True, arrival=stage.clock.monotonic()))
+    stage.pipeline.judge()
+    assert stage.level.reason is None
+    stage.clock.advance(1)
+    stage.pipeline.judge()
+    assert stage.level.reason is Reason.OVERLOAD
+    hold.set()
+    await stage.settled()
+    assert stage.level.reason is None
+
+
+async def test_the_rest_of_a_segment_that_comes_at_once_confirms_at_once(stage: Stage) -> None:
+    stage.pipeline.opened(MediaInfo(H264, "hls", burst_s=4))
+    await stage.put("shade:250")
+    arrival = stage.clock.monotonic()
+    stage.clock.advance(0.7)
+    for number in range(1, 20):
+        time = MediaTime.of(2 * 90_000 + number * 9_000, Fraction(1, 90_000))
+        stage.pipeline.put(Packet(H264, b"shade:250", time, time, key=False, arrival=arrival))
+    await stage.settled()
+    await stage.settled()
+    alarm = stage.of(RuleLevel)[-1]
+    assert alarm.level is Level.ALARM
+    assert alarm.hits[1].media_s - alarm.hits[0].media_s >= 0.4
+    assert [message.gap_s for message in stage.of(Sampled)[1:]] == [None] * (len(stage.scores) - 1)
+
+
 async def test_a_full_worker_queue_misses_looks_and_says_so(stage: Stage) -> None:
     await asyncio.to_thread(stage.workers.close)
     await stage.put("shade:0")

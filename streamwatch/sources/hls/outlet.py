@@ -26,6 +26,8 @@ class Outlet:
         self._said: tuple[CodecConfig, bool, float] | None = None
         self._resuming = False
         self._begun = False
+        self._rest = False
+        """What comes now was published with the key picture that was shown alone: it came when that did."""
 
     def alone(self, unit: Unit, arrival: float, *, burst_s: float) -> None:
         """Show one key picture of which the rest was not fetched."""
@@ -46,13 +48,14 @@ class Outlet:
             return
         self._say(unit.config, on_demand=False, burst_s=burst_s)
         if unit.key or everything:
-            self._put(unit, arrival)
+            self._put(unit, self.key_at if self._rest else arrival)
         else:
             self.passed += len(unit.data)
             self._begun = self._resuming = False
 
     def settle(self) -> None:
-        """Tell the sink what passed by: once for each fetch."""
+        """A fetch is over: tell the sink what passed by."""
+        self._rest = False
         if self.passed and self.media:
             self.sink.skipped(self.passed)
         self.passed = 0
@@ -62,7 +65,7 @@ class Outlet:
         if self._resuming and self.shown is not None and unit.dts is not None:
             ahead = unit.dts.seconds - self.shown.seconds
             if unit.dts == self.shown and unit.key:
-                self._begun = True  # it was shown; the next one follows it
+                self._begun = self._rest = True  # it was shown; the next one follows it
                 return False
             if -_SAME_TIMELINE_S < ahead < 0:
                 return False

@@ -208,6 +208,7 @@ async def test_suspicion_brings_the_rest_of_the_very_segment_first_and_calm_brin
             sink.want(everything=True)
             await sink.reached(25)
             assert origin.asked[-2:] == ["seg1.bin", "seg1.bin"]
+            assert len({packet.arrival for packet in sink.packets}) == 1  # when it could be had
             origin.segments = segments[:3]
             await sink.reached(50)
             sink.want(everything=False)
