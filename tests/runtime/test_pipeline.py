@@ -19,7 +19,7 @@ from streamwatch.link.messages import FromWatcher, RuleLevel, Sampled, StreamLev
 from streamwatch.runtime.pipeline import StreamPipeline
 from streamwatch.runtime.report import Reporter
 from streamwatch.runtime.turns import Station
-from streamwatch.runtime.workers import DecodeWorkers
+from streamwatch.runtime.workers import DecodeWorkers, Job
 from streamwatch.sampling.adaptive import AdaptiveSampler
 from streamwatch.sources.gop import GopBuffer
 from tests.fakes.clock import FakeClock
@@ -38,6 +38,14 @@ RULE = RuleSpec(
     cooldown_s=0,
 )
 SAMPLING = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0, inner=0)
+
+
+class NoRoom:
+    """Workers that are too busy."""
+
+    def submit(self, deadline: float, job: Job) -> bool:
+        del deadline, job
+        return False
 
 
 class Stage:
@@ -410,6 +418,16 @@ async def test_a_full_worker_queue_misses_looks_and_says_so(stage: Stage) -> Non
         await stage.put("shade:0", key=False, after=1)
     stage.pipeline.judge()
     assert stage.level.reason is Reason.OVERLOAD
+
+
+async def test_a_contiguous_look_that_found_no_room_leaves_no_hole_for_the_decoder(stage: Stage) -> None:
+    for _ in range(2):
+        await stage.put("none")  # keys alone show nothing: decoded contiguously from now on
+    room, stage.pipeline._looks._workers = stage.workers, NoRoom()
+    await stage.put("shade:0", after=12)
+    stage.pipeline._looks._workers = room
+    await stage.put("shade:9", key=False, after=0.1)
+    assert stage.decoded[-1] == ("feed", 2)  # the key too
 
 
 async def test_without_a_detector_a_stream_is_blind_not_safe(stage: Stage) -> None:
