@@ -121,7 +121,10 @@ class Follower:
             self._unchanged = True
             self.loaded_at = self._clock.monotonic()
             return False
-        playlist = self._parse(answer)
+        try:
+            playlist = self._parse(answer)
+        except CodecUnsupported as e:  # it was one a moment ago: an error page, or an answer cut short
+            raise Dropped(f"the playlist is none any more ({e})") from e
         if playlist.renditions:
             raise Dropped("the media playlist turned into a main playlist")
         self._take(playlist, answer)

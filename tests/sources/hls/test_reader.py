@@ -521,6 +521,20 @@ async def test_a_playlist_that_is_gone_is_refused_with_three_target_durations_of
     assert failure.grace_s == 6
 
 
+@pytest.mark.parametrize("whole", WAYS)
+@pytest.mark.parametrize("body", [b"", b"<html>try again</html>"])
+async def test_a_playlist_that_is_none_for_once_breaks_off_and_is_tried_again_soon(body, whole):
+    async with Origin() as origin:
+        origin.segments = ts_segments(1)
+        sink = CollectingSink(wants=whole)
+        task = asyncio.create_task(outcome(make_reader(origin.url("live.m3u8")), sink), name="reader")
+        await sink.reached(1)
+        origin.answers["live.m3u8"] = (200, {}, body)
+        failure = await task
+    assert isinstance(failure, Dropped)
+    assert failure.retryable
+
+
 @pytest.mark.parametrize("status", [401, 403, 500, 503, 304, 206])
 async def test_other_answers_never_mean_the_end(status):
     async with Origin() as origin:
