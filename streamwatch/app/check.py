@@ -110,7 +110,7 @@ async def _stream(spec: StreamSpec, ready: Settings) -> Finding:
         return Finding(name, good=False, said=f"{reason}{': ' + found.detail if found.detail else ''}")
     interval = "unknown" if found.key_interval_s is None else f"{found.key_interval_s:.1f} s"
     price = cost(found)
-    spent = "" if price["decode_s_per_min"] is None else f", {price['decode_s_per_min']:g} s of decoding a minute"
+    spent = "" if price["decode_s_per_min"] is None else f", {price['decode_s_per_min']:.2g} s of decoding a minute"
     said = (
         f"{found.codec} {found.width}x{found.height}, key interval {interval}; "
         f"at a gap of {price['gap_s']:g} s about {price['looks_per_min']:g} looks{spent}"

@@ -60,6 +60,6 @@ def _show(found: Found) -> None:
         table.add_row(
             "cost",
             f"at a gap of {GAP_S:g} s: {price['looks_per_min']:g} looks and "
-            f"{price['decode_s_per_min']:g} processor seconds of decoding a minute",
+            f"{price['decode_s_per_min']:.2g} processor seconds of decoding a minute",
         )
     terminal.out.print(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ipaddress
+import os
 import socket
 import ssl
 
@@ -35,9 +36,14 @@ async def connect(target: Target, *, timeout_s: float) -> socket.socket:
         except OSError as e:
             why = e
     closed = isinstance(why, ConnectionRefusedError)
-    reason = "no answer" if isinstance(why, TimeoutError) else why.strerror or type(why).__name__
+    reason = "no answer" if isinstance(why, TimeoutError) else said(why)
     grace_s = CLOSED_PORT_GRACE_S if closed else None
     raise Unreachable(f"{target.host}:{target.port}: {reason}", grace_s=grace_s) from why
+
+
+def said(error: OSError) -> str:
+    """Why a connection failed, in the system's words: those of asyncio repeat the address."""
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 async def secure(sock: socket.socket, target: Target, *, timeout_s: float) -> ssl.SSLSocket:

@@ -72,6 +72,7 @@ async def test_a_closed_port_may_be_a_restart() -> None:
     with pytest.raises(Unreachable) as caught:
         await dial.connect(Target("ingest.example", closed_port(), ("127.0.0.1",)), timeout_s=5)
     assert caught.value.grace_s == dial.CLOSED_PORT_GRACE_S
+    assert str(caught.value).endswith(": Connection refused")
 
 
 async def test_no_answer_is_bounded_and_never_means_an_end() -> None:

@@ -22,6 +22,7 @@ from yarl import URL
 from streamwatch.domain.errors import Dropped, PolicyRefused, Refused, Stalled, StreamError, Unreachable
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.sources.address import AddressPolicy, Target
+from streamwatch.sources.dial import said
 
 MAX_REDIRECTS = 5
 CLOSED_PORT_GRACE_S = 15.0
@@ -276,7 +277,7 @@ def _translated(error: Exception, target: Target) -> StreamError:  # noqa: PLR09
         if isinstance(cause, PermissionError):
             return PolicyRefused(f"the sandbox forbids connecting to port {target.port}")
         grace_s = CLOSED_PORT_GRACE_S if isinstance(cause, ConnectionRefusedError) else None
-        return Unreachable(f"{where}: {cause.strerror or type(cause).__name__}", grace_s=grace_s)
+        return Unreachable(f"{where}: {said(cause)}", grace_s=grace_s)
     if isinstance(error, TimeoutError):
         return Stalled(f"{where} did not answer in time")
     return Dropped(f"{where}: the connection broke ({type(error).__name__})")
