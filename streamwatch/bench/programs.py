@@ -191,6 +191,7 @@ class Child:
             async with asyncio.timeout(_LISTEN_S):
                 while True:
                     if not self.running:
+                        await asyncio.wait(self._ears)  # its last words may still be in the pipe
                         raise OutsideError(f"{self.name} ended at its start: {' / '.join(self.last_words)}")
                     try:
                         _, writer = await asyncio.open_connection("127.0.0.1", port)
