@@ -149,6 +149,8 @@ class Demand(Message):
     type: Literal["demand"] = "demand"
     stream: StreamName
     suspicion: Score
+    for_s: Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)] = 0.0
+    """It stands for so long, in the place of any that stood before; 0: at once, and fading like suspicion does."""
 
 
 class Inspect(Message):

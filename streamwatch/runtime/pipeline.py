@@ -299,10 +299,14 @@ class StreamPipeline:
         self._policies.replace(policies)
         self._well_until = -math.inf
 
-    def demand(self, suspicion: float) -> None:
-        """Somebody outside asks for more looks."""
+    def demand(self, suspicion: float, for_s: float = 0.0) -> None:
+        """Somebody outside asks for more looks: for so many seconds, or at once and fading."""
         with self._lock:
-            self._sampler.suspect(suspicion, self._clock.monotonic())
+            now = self._clock.monotonic()
+            if for_s > 0:
+                self._sampler.demand(suspicion, until=now + for_s, now=now)
+            else:
+                self._sampler.suspect(suspicion, now)
             self._plan()
 
     def restore(self, standing: Sequence[Standing]) -> None:

@@ -46,6 +46,8 @@ class AdaptiveSampler:
         self._rng = rng
         self._suspicion = 0.0
         self._suspected_at = 0.0
+        self._demanded = (0.0, -math.inf)
+        """From outside: suspicion, and until when it stands."""
         self._now = 0.0
         self._last_sample: float | None = None
         self._last_key: float | None = None
@@ -82,10 +84,17 @@ class AdaptiveSampler:
         return Due(inner_at, look_at, inner_at, self._rare_at())
 
     def packet(
-        self, *, arrival: float, key: bool, size: int, media_s: float | None = None, burst_s: float = 0.0
+        self,
+        *,
+        arrival: float,
+        key: bool,
+        size: int,
+        media_s: float | None = None,
+        burst_s: float = 0.0,
+        anchor: bool = True,
     ) -> bool:
         """Note a packet and answer whether to look at it; see `Sampler.packet`. `size` is in bytes."""
-        del size  # the price of a look: the scheduler's concern
+        del size, anchor  # novelty
         self._now = max(self._now, arrival)
         if key:
             self._note_key(arrival, media_s, burst_s)
@@ -111,6 +120,11 @@ class AdaptiveSampler:
         self._now = max(self._now, now)
         self._suspicion = max(self._decayed(self._now), min(max(suspicion, 0.0), 1.0))
         self._suspected_at = self._now
+
+    def demand(self, suspicion: float, *, until: float, now: float) -> None:
+        """Take the demand from outside that stands until then, at least; it does not fade."""
+        self._now = max(self._now, now)
+        self._demanded = (min(max(suspicion, 0.0), 1.0), until)
 
     def between_keys(self) -> bool:
         """Whether keys come too seldom for the gap aimed at."""
@@ -161,6 +175,9 @@ class AdaptiveSampler:
     def _decayed(self, now: float) -> float:
         age = max(now - self._suspected_at, 0.0)
         level = self._suspicion * 0.5 ** (age / HALF_LIFE_S)
+        demanded, until = self._demanded
+        if now < until:
+            level = max(level, demanded)
         return level if level > 0.01 else 0.0  # noqa: PLR2004  # a hundredth is calm: the gap is max_gap exactly
 
     def _draw(self) -> None:

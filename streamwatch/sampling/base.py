@@ -43,11 +43,19 @@ class Sampler(Protocol):
         ...
 
     def packet(
-        self, *, arrival: float, key: bool, size: int, media_s: float | None = None, burst_s: float = 0.0
+        self,
+        *,
+        arrival: float,
+        key: bool,
+        size: int,
+        media_s: float | None = None,
+        burst_s: float = 0.0,
+        anchor: bool = True,
     ) -> bool:
         """Note a packet's arrival and answer whether to look at it now.
 
-        `media_s`: its time on the stream's own scale; `burst_s`: the transport delivers so much at once.
+        `media_s`: its time on the stream's own scale; `burst_s`: the transport delivers so much at once; `anchor`: it
+        is shown after all that came before it, so other pictures may be predicted from it.
 
         For a key packet, True means: waiting for the next key would break the gap aimed at. For any other packet it
         means that the look cannot wait for a key (suspicion, or keys too far apart), which needs contiguous decoding.
@@ -60,6 +68,10 @@ class Sampler(Protocol):
 
     def suspect(self, suspicion: float, now: float) -> None:
         """Evidence demands more looks: 0 calm … 1 as often as allowed. Rises at once, decays slowly."""
+        ...
+
+    def demand(self, suspicion: float, *, until: float, now: float) -> None:
+        """Somebody outside asks for at least this suspicion until then, in the place of what was asked before."""
         ...
 
     def between_keys(self) -> bool:

@@ -186,7 +186,7 @@ def _obey(message: Assign | Restand | Release | Demand, board: Board) -> None:
         case Demand():
             pipeline = board.pipeline(message.stream)
             if pipeline is not None:
-                pipeline.demand(message.suspicion)
+                pipeline.demand(message.suspicion, message.for_s)
 
 
 def _cpu(tallies: Sequence[Tally], whole_s: float) -> dict[Literal["receive", "decode", "scale", "infer"], float]:

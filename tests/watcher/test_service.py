@@ -53,8 +53,8 @@ class FakePipeline:
     def restore(self, standing: Sequence[Standing]) -> None:
         self.done.append(tuple(standing))
 
-    def demand(self, suspicion: float) -> None:
-        self.done.append(suspicion)
+    def demand(self, suspicion: float, for_s: float = 0.0) -> None:
+        self.done.append((suspicion, for_s))
 
     def decisions(self) -> tuple[()]:
         return ()
@@ -195,9 +195,11 @@ async def test_new_detectors_reach_the_streams_that_are_watched(scene: Scene) ->
 async def test_restand_and_demand_go_to_the_stream_and_strangers_are_ignored(scene: Scene) -> None:
     closed = StandingState(rule="card", open=False)
     await scene.order(CONFIGURE, ASSIGN, Restand(stream="lobby", standing=(closed,)))
-    await scene.order(Demand(stream="lobby", suspicion=0.5), Demand(stream="hall", suspicion=1), Release(stream="hall"))
+    await scene.order(
+        Demand(stream="lobby", suspicion=0.5, for_s=9), Demand(stream="hall", suspicion=1), Release(stream="hall")
+    )
     (pipeline,) = scene.workshop.built
-    assert pipeline.done[1:] == [(Standing(rule="card", open=False),), 0.5]
+    assert pipeline.done[1:] == [(Standing(rule="card", open=False),), (0.5, 9)]
 
 
 async def test_it_beats_once_a_second_with_counters_that_only_grow(scene: Scene) -> None:
