@@ -118,6 +118,7 @@ class Assign(Message):
     novelty: bool
     jitter: Seconds
     inner: Seconds
+    young_s: Seconds = 0.0
     fallback: bool
     end_after_s: Seconds | None
     tests: bool

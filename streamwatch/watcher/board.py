@@ -141,6 +141,7 @@ def spec_of(message: Assign) -> StreamSpec:
             novelty=message.novelty,
             jitter=message.jitter,
             inner=message.inner,
+            young_s=message.young_s,
         ),
         fallback=message.fallback,
         end_after_s=message.end_after_s,
