@@ -21,6 +21,8 @@ from streamwatch.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
+_DECODING = frozenset({"decode", "inner"})
+
 
 class Reception:
     """Takes messages from watchers, one at a time."""
@@ -135,7 +137,7 @@ class Reception:
         for part, spent in beat.cpu.items():
             more = max(spent - (before.cpu.get(part, 0.0) if before else 0.0), 0.0)
             self._metrics.cpu.labels(part).inc(more)
-            if part == "decode":
+            if part in _DECODING:
                 self._metrics.decode.inc(more)
         for transport, received in beat.received.items():
             known = before.received.get(transport, 0) if before else 0

@@ -23,9 +23,10 @@ from streamwatch.domain.errors import StreamError
 from streamwatch.domain.media import CodecConfig, FrameRef, MediaInfo, Packet, Sample
 from streamwatch.domain.streams import Reason, StreamSpec
 from streamwatch.evidence.base import Policy
+from streamwatch.runtime.burden import Burden
 from streamwatch.runtime.life import Life, Phase
 from streamwatch.runtime.look import Outcome, Seen, Spent
-from streamwatch.runtime.lookback import SecondLook
+from streamwatch.runtime.lookback import Doubt, SecondLook
 from streamwatch.runtime.looks import Aim, Begun, Chapter, Looked, Looks
 from streamwatch.runtime.policies import Policies
 from streamwatch.runtime.report import Report, Reporter
@@ -34,6 +35,7 @@ from streamwatch.runtime.timeline import Timeline
 from streamwatch.runtime.turns import Station, Turns
 from streamwatch.runtime.workers import Workers
 from streamwatch.sampling.base import Sampler
+from streamwatch.sampling.capacity import Load, Plan, Prices
 from streamwatch.sources.base import Appetite, PacketBuffer
 
 log = structlog.get_logger(__name__)
@@ -64,6 +66,7 @@ class StreamPipeline:
         stations: Sequence[Station],
         buffer: PacketBuffer,
         workers: Workers,
+        prices: Prices,
         reporter: Reporter,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
@@ -79,9 +82,19 @@ class StreamPipeline:
         self._loop = loop
         self._home = threading.get_ident()
         self._lock = threading.RLock()
-        self._looks = Looks(buffer=buffer, workers=workers, stations=stations, done=self._looked)
+        self._prices = prices
+        self._looks = Looks(
+            buffer=buffer,
+            workers=workers,
+            stations=stations,
+            done=self._looked,
+            lock=self._lock,
+            prices=prices,
+            clock=clock,
+        )
         self._closed = False
         began = clock.monotonic()
+        self._burden = Burden(began)
         self._life = Life(end_after_s=spec.end_after_s, live_at=began if session else None)
         self._timeline = Timeline()
         self._session = session
@@ -99,6 +112,10 @@ class StreamPipeline:
         self._well_until = -math.inf
         """Until then a level said while all was well holds, as long as media flows."""
         self._said_size = (0, 0)
+        self._shown = -1
+        """The latest presentation time so far, in ticks; a packet beyond it is an anchor."""
+        self._hints = False
+        """Whether anchors are looked through for signs of novelty."""
         self._plan()
 
     # --- called by the reader, in its own thread -------------------------------------------------------------------
@@ -134,9 +151,15 @@ class StreamPipeline:
                 self._begin_timeline(packet)
             if packet.key or self._appetite.everything:
                 self._looks.buffer.put(packet)
-            if not packet.key and packet.arrival < self._calm_until:
-                return
-            self._consider(packet)
+            anchor = self._hints and self._is_anchor(packet)
+            if packet.key:
+                self._burden.key(len(packet.data))
+            elif packet.arrival < self._calm_until:
+                if not anchor or self._sampler.passed(len(packet.data)):
+                    return
+                anchor = False  # it was told
+                self._sampler.novel(packet.arrival)
+            self._consider(packet, anchor=anchor)
             self._plan()
 
     # --- decisions under the lock ----------------------------------------------------------------------------------
@@ -161,36 +184,50 @@ class StreamPipeline:
             self._looks.forget()
         self._looks.chapter = Chapter(self._session, self._timeline.number)
         self._config, self._second_look.pending = packet.config, None
+        self._shown = -1
 
-    def _consider(self, packet: Packet) -> None:
+    def _is_anchor(self, packet: Packet) -> bool:
+        """Whether it is shown after all that came before it; of one group of pictures, since a key begins anew."""
+        if packet.pts is None:
+            return False
+        ticks = packet.pts.ticks
+        if packet.key or ticks > self._shown:
+            self._shown = ticks
+            return True
+        return False
+
+    def _consider(self, packet: Packet, *, anchor: bool) -> None:
         due = self._sampler.packet(
             arrival=packet.arrival,
             key=packet.key,
             size=len(packet.data),
             media_s=self._timeline.newest.seconds,
             burst_s=self._info.burst_s if self._info else 0.0,
+            anchor=anchor,
         )
         if self._sight.hopeless(packet.config) or not self._looks.turns.stations:
             return
-        deadline = packet.arrival + self._sampler.gap_s
         doubt = self._second_look.pending
-        if doubt is not None and self._looks.idle and self._looks.back(doubt, deadline) is Begun.TAKEN:
+        if doubt is not None and self._looks.idle and self._begin_back(doubt) is Begun.TAKEN:
             self._second_look.pending = None
         begun = Begun.NOTHING
         if self._sight.keys_useless or self._sampler.between_keys():
-            begun = self._looks.feed(packet, deadline, due=due)
+            begun = self._looks.feed(packet, self._sampler.wish(packet.arrival), due=due)
         else:
             self._looks.stop_between()
             if due:
-                begun = self._looks.at(packet, deadline)
+                wish = self._sampler.wish(packet.arrival)
+                begun = self._looks.at(packet, wish, promise_until=self._sampler.promise_until)
         if begun is not Begun.NOTHING:
             self._sight.tried(turned_away=begun is Begun.TURNED_AWAY)
 
     def _plan(self) -> None:
         """Say what is wanted from now on, and until when a packet between keys changes nothing."""
         due = self._sampler.due
+        sampling = self.spec.sampling
+        self._hints = sampling.novelty and sampling.lookback_s > 0 and not (self._info and self._info.burst_s)
         between = self._looks.between_keys or self._sight.keys_useless or self._sampler.between_keys()
-        lookback = self.spec.sampling.lookback_s > 0
+        lookback = sampling.lookback_s > 0
         if not self._looks.idle:  # it will most likely succeed: nobody should hurry for the next picture meanwhile
             due = due.later(self._looks.newest + self._sampler.gap_s)
         self._appetite = Appetite(between or lookback, due.key_at, due.look_at, lookback_only=not between)
@@ -235,7 +272,7 @@ class StreamPipeline:
             self.judge()
 
     def _note(self, seen: Seen, looked: Looked) -> Sample | None:
-        self._spent = self._spent.plus(seen)
+        self._learn(seen, looked)
         gap_s = self._sight.note(seen, looked.packet, lone=looked.aim is Aim.KEY)
         if seen.outcome is Outcome.FAILED:
             self._looks.stop_between()
@@ -268,6 +305,21 @@ class StreamPipeline:
         )
         return Sample(frame=frame, scores=seen.scores, gap_s=gap_s, decode_s=seen.decode_s, infer_s=sum(seen.infer_s))
 
+    def _learn(self, seen: Seen, looked: Looked) -> None:
+        """What the look cost, and what the next one will."""
+        inner = looked.aim is Aim.INNER
+        self._spent = self._spent.plus(seen, inner=inner)
+        if looked.aim is Aim.KEY:
+            self._prices.decoded(looked.packet.config.codec, looked.packet.size, seen.decode_s, key=True)
+        elif looked.size:
+            self._prices.decoded(looked.packet.config.codec, looked.size, seen.decode_s, key=False)
+        if seen.outcome is Outcome.SCORED:
+            self._prices.scored(seen.scale_s + sum(seen.infer_s))
+
+    def _begin_back(self, doubt: Doubt) -> Begun:
+        now = self._clock.monotonic()
+        return self._looks.back(doubt, self._sampler.wish(now).floor)
+
     def _look_again(self, looked: Looked) -> None:
         """At the first suspicion: look at once at what surrounds it, as far as it was received."""
         if looked.chapter != self._looks.chapter:
@@ -276,17 +328,17 @@ class StreamPipeline:
         doubt = self._second_look.arises(around, *self._policies.doubt()) or self._second_look.pending
         if doubt is None or self._closed:
             return
-        begun = self._looks.back(doubt, self._clock.monotonic())
+        begun = self._begin_back(doubt)
         more_comes = self._info is not None and self._info.burst_s > 0  # with the rest of its segment
         self._second_look.pending = doubt if begun is Begun.NOTHING and more_comes else None
 
     # --- called by the supervisor, on the event loop ---------------------------------------------------------------
 
-    def adopt(self, spec: StreamSpec, *, sampler: Sampler, reporter: Reporter) -> None:
+    def adopt(self, spec: StreamSpec, *, reporter: Reporter) -> None:
         """Go on with changed settings that need no new connection."""
         with self._lock:
             self.spec = spec
-            self._sampler = sampler
+            self._sampler.tune(spec.sampling, weight=spec.weight)
             reporter.take_over(self._report)
             self._report = reporter
             self._plan()
@@ -307,6 +359,35 @@ class StreamPipeline:
                 self._sampler.demand(suspicion, until=now + for_s, now=now)
             else:
                 self._sampler.suspect(suspicion, now)
+            self._plan()
+
+    def load(self) -> Load | None:
+        """What this stream asks of the workers; None while nothing of it comes."""
+        with self._lock:
+            now = self._clock.monotonic()
+            bytes_per_s = self._burden.rate(self.received, now)
+            if self._config is None or not self._life.flowing(now) or self._sight.hopeless(self._config):
+                return None
+            pace, codec, prices = self._sampler.pace, self._config.codec, self._prices
+            inner = self.spec.sampling.inner if self.spec.sampling.lookback_s > 0 else 0.0
+            between_s = prices.between_s(codec, bytes_per_s)
+            return Load(
+                look_s=prices.key_s(codec, self._burden.key_bytes) + prices.score_s,
+                score_s=prices.score_s,
+                between_s=between_s,
+                key_interval_s=pace.key_interval_s,
+                promise_s=pace.promise_s,
+                wish_s=pace.wish_s,
+                aim_s=pace.aim_s,
+                suspicious=pace.suspicious,
+                weight=pace.weight,
+                extra_s=inner * between_s * pace.key_interval_s / 2,
+            )
+
+    def press(self, plan: Plan) -> None:
+        """The plan of the whole watcher from now on."""
+        with self._lock:
+            self._sampler.press(plan)
             self._plan()
 
     def restore(self, standing: Sequence[Standing]) -> None:

@@ -21,6 +21,9 @@ COMFORT = 0.85
 
 _MEMORY = 0.05
 """Weight of the newest look in a running mean: some twenty looks are remembered."""
+_SLOW_MEMORY = 0.2
+"""The same for a second of looks: how busy the machine is changes within seconds."""
+_SLOWEST = 20.0
 
 _FIRST_S_PER_BYTE = 0.13e-6
 """Key pictures of H.264 with CABAC on one core of 2020s servers, before the first one was decoded."""
@@ -47,6 +50,8 @@ class Load(NamedTuple):
     """Seconds between two looks that suspicion asks for; as `wish_s` where there is none."""
     suspicious: bool
     weight: float = 1.0
+    extra_s: float = 0.0
+    """What looks inside groups of pictures add to one of `wish_s`, on average."""
 
     def rate(self, gap_s: float) -> float:
         """Share of a worker that looks `gap_s` apart take."""
@@ -87,7 +92,7 @@ def plan(loads: Sequence[Load], workers: float) -> Plan:
     promise = sum(load.rate(load.promise_s) for load in calm)
     kept = sum(load.rate(load.promise_s) for load in suspicious)
     asked = sum(load.rate(load.aim_s) for load in suspicious)
-    wished = sum(load.rate(load.wish_s) for load in calm)
+    wished = sum(load.rate(load.wish_s) + load.extra_s / load.wish_s for load in calm)
     whole = (promise + kept) / able
     if wished + asked <= able:
         return Plan(load=whole)
@@ -142,7 +147,7 @@ def _floor_stretch(loads: Sequence[Load], promise: float, able: float) -> float:
 
 
 class Prices:
-    """What looks cost lately, and how many fit. One caller at a time."""
+    """What looks cost lately, and how many fit. Written by one thread, read by any."""
 
     def __init__(self) -> None:
         self._key: dict[str, float] = {}
@@ -183,7 +188,7 @@ class Prices:
         self._score_s += _MEMORY * (seconds - self._score_s)
 
     def took(self, processor_s: float, wall_s: float) -> None:
-        """A look that used so much of the processor took so long."""
+        """The looks of a second or so used so much of the processor, and took so long."""
         if processor_s > 0:
-            ratio = min(max(wall_s / processor_s, 1.0), 20.0)
-            self._slow += _MEMORY * (ratio - self._slow)
+            ratio = min(max(wall_s / processor_s, 1.0), _SLOWEST)
+            self._slow += _SLOW_MEMORY * (ratio - self._slow)

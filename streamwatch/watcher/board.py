@@ -86,6 +86,10 @@ class Board:
         watched = self._watched.get(StreamId(stream))
         return watched.pipeline if watched else None
 
+    def pipelines(self) -> tuple[StreamPipeline, ...]:
+        """All of them."""
+        return tuple(watched.pipeline for watched in self._watched.values())
+
     def tallies(self) -> list[Tally]:
         """What all streams cost, released ones included, one line a transport."""
         return _summed([*self._retired, *(watched.pipeline.tally for watched in self._watched.values())])

@@ -21,6 +21,8 @@ from streamwatch.runtime.report import Reporter
 from streamwatch.runtime.turns import Station
 from streamwatch.runtime.workers import DecodeWorkers, Job
 from streamwatch.sampling.adaptive import AdaptiveSampler
+from streamwatch.sampling.capacity import Prices
+from streamwatch.sampling.schedule import Claim, Wish
 from streamwatch.sources.gop import GopBuffer
 from tests.fakes.clock import FakeClock
 from tests.fakes.decoder import FakeDecoder
@@ -38,13 +40,14 @@ RULE = RuleSpec(
     cooldown_s=0,
 )
 SAMPLING = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0, inner=0)
+FIRST = Wish(Claim.FLOOR, 0, 0)
 
 
 class NoRoom:
     """Workers that are too busy."""
 
-    def submit(self, deadline: float, job: Job) -> bool:
-        del deadline, job
+    def submit(self, wish: Wish, job: Job, *, cost_s: float) -> bool:
+        del wish, job, cost_s
         return False
 
 
@@ -65,6 +68,7 @@ class Stage:
             stations=[Station(ShadeDetector())],
             buffer=GopBuffer(max_seconds=4, max_bytes=1 << 20),
             workers=self.workers,
+            prices=Prices(),
             reporter=Reporter(stream=spec.id, epoch=1, emit=self.said.append, clock=self.clock),
             clock=self.clock,
             loop=asyncio.get_running_loop(),
@@ -199,7 +203,7 @@ async def test_calm_between_keys_only_the_buffer_is_fed(stage: Stage) -> None:
 async def test_nobody_hurries_for_the_next_picture_while_one_is_looked_at(stage: Stage) -> None:
     arrival = stage.clock.monotonic()
     hold = threading.Event()
-    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
     stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=True, arrival=arrival))
     assert stage.pipeline.appetite().look_at == arrival + 10
     hold.set()
@@ -336,7 +340,7 @@ async def test_a_suspicion_against_one_publisher_is_none_against_the_next(stage:
 
 async def test_what_was_seen_of_one_publisher_is_not_laid_to_the_next(stage: Stage) -> None:
     hold = threading.Event()
-    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
     stage.pipeline.put(Packet(H264, b"shade:250", None, None, key=True, arrival=stage.clock.monotonic()))
     stage.pipeline.finished()
     stage.clock.advance(1)
@@ -347,10 +351,10 @@ async def test_what_was_seen_of_one_publisher_is_not_laid_to_the_next(stage: Sta
     assert stage.of(RuleLevel) == []
 
 
-async def test_a_picture_keeps_the_timeline_in_which_it_was_looked_at(stage: Stage) -> None:
+async def test_a_look_that_waits_is_at_the_newest_key_and_in_its_timeline(stage: Stage) -> None:
     await stage.put("shade:0")
     hold = threading.Event()
-    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
     for media_s in (60, 20):
         stage.clock.advance(8)
         time = MediaTime.of(media_s, Fraction(1))
@@ -360,15 +364,41 @@ async def test_a_picture_keeps_the_timeline_in_which_it_was_looked_at(stage: Sta
     stage.pipeline._policies.judge = lambda sample, told: seen.append(sample.frame.timeline) or judge(sample, told)
     hold.set()
     await stage.settled()
-    assert seen[0] == 0
-    assert [word for word, _ in stage.decoded].count("pictures") == 0  # what is held belongs to another timeline
+    assert seen == [1]
+
+
+async def kept_waiting(stage: Stage, *, key_times: list[float], until: float) -> float:
+    """A look at the first of these keys waits until then, seconds after a scored picture. When what it saw arrived."""
+    await stage.put("shade:0")
+    begin = stage.clock.monotonic()
+    hold = threading.Event()
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
+    for at in key_times:
+        stage.clock.advance(begin + at - stage.clock.monotonic())
+        stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=True, arrival=stage.clock.monotonic()))
+    stage.clock.advance(begin + until - stage.clock.monotonic())
+    hold.set()
+    await stage.settled()
+    return stage.of(Sampled)[-1].arrival - begin
+
+
+async def test_a_newer_key_that_keeps_the_promise_too_takes_the_place_of_an_older_one(stage: Stage) -> None:
+    assert await kept_waiting(stage, key_times=[8, 9.5], until=9.6) == pytest.approx(9.5)
+
+
+async def test_a_picture_in_time_is_not_given_up_for_one_that_breaks_the_promise(stage: Stage) -> None:
+    assert await kept_waiting(stage, key_times=[8, 10.5], until=10.6) == pytest.approx(8)
+
+
+async def test_where_the_promise_is_broken_already_what_is_looked_at_is_not_old(stage: Stage) -> None:
+    assert await kept_waiting(stage, key_times=[8, 12, 20, 30], until=31) == pytest.approx(30)
 
 
 async def test_on_the_event_loop_nobody_waits_for_a_look(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.pipeline.spec = replace(stage.pipeline.spec, fast=True)
     monkeypatch.setattr("streamwatch.runtime.pipeline.PATIENCE_S", 0.2)
     hold = threading.Event()
-    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
     with structlog.testing.capture_logs() as said:
         for _ in range(2):
             stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=True, arrival=stage.clock.monotonic()))
@@ -380,7 +410,7 @@ async def test_on_the_event_loop_nobody_waits_for_a_look(stage: Stage, monkeypat
 async def test_a_look_in_progress_is_overload_only_when_it_takes_long(stage: Stage) -> None:
     await stage.put("shade:0")
     hold = threading.Event()
-    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
     stage.clock.advance(10.1)  # its segment came a little late, say
     stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=True, arrival=stage.clock.monotonic()))
     stage.pipeline.judge()
