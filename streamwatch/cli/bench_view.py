@@ -17,6 +17,7 @@ _COSTS: Final[tuple[tuple[str, str, int], ...]] = (
     ("decode", "cpu_decode", 4),
     ("scale", "cpu_scale", 4),
     ("infer", "cpu_infer", 4),
+    ("inner", "cpu_inner", 4),
     ("publish", "cpu_publish", 4),
     ("bound", "bound", 4),
     ("x bound", "to_bound", 2),

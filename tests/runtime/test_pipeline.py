@@ -21,7 +21,7 @@ from streamwatch.runtime.report import Reporter
 from streamwatch.runtime.turns import Station
 from streamwatch.runtime.workers import DecodeWorkers, Job
 from streamwatch.sampling.adaptive import AdaptiveSampler
-from streamwatch.sampling.capacity import Prices
+from streamwatch.sampling.capacity import Plan, Prices
 from streamwatch.sampling.schedule import Claim, Wish
 from streamwatch.sources.gop import GopBuffer
 from tests.fakes.clock import FakeClock
@@ -471,3 +471,64 @@ async def test_packets_after_closing_are_ignored(stage: Stage) -> None:
     stage.pipeline.close()
     await stage.put("shade:0")
     assert stage.said == []
+
+
+# --- novelty and the plan ---------------------------------------------------------------------------------------------
+
+
+async def groups(stage: Stage, count: int, *, size: int = 400, spike_in: int | None = None) -> None:
+    """Groups of pictures of 2 s: a key and seven anchors; in one group the third anchor is far larger."""
+    for number in range(count):
+        await stage.put("shade:0", after=0.25)
+        for anchor in range(7):
+            large = number == spike_in and anchor == 2
+            await stage.put("shade:0" + " " * (size * 5 if large else size), key=False, after=0.25)
+
+
+async def test_a_packet_far_larger_than_its_like_brings_the_next_look_forward_to_the_next_key(stage: Stage) -> None:
+    await groups(stage, 6, spike_in=5)
+    looks = len(stage.scores)
+    await stage.put("shade:0", after=0.25)
+    gap = stage.of(Sampled)[-1].gap_s
+    assert len(stage.scores) == looks + 1
+    assert gap is not None
+    assert gap < 8
+
+
+async def test_without_novelty_it_does_not(stage: Stage) -> None:
+    spec = replace(stage.pipeline.spec, sampling=replace(SAMPLING, novelty=False))
+    stage.pipeline.adopt(spec, reporter=stage.pipeline._report)
+    await groups(stage, 6, spike_in=5)
+    looks = len(stage.scores)
+    await stage.put("shade:0", after=0.25)
+    assert len(stage.scores) == looks
+
+
+async def test_a_stream_says_what_it_asks_for_and_one_that_is_silent_asks_for_nothing(stage: Stage) -> None:
+    assert stage.pipeline.load() is None
+    for _ in range(8):
+        await stage.put("shade:0" + " " * 1000)
+    load = stage.pipeline.load()
+    assert load is not None
+    assert (load.promise_s, load.key_interval_s, load.suspicious) == (8, 2, False)
+    stage.pipeline.demand(1.0, for_s=60)
+    load = stage.pipeline.load()
+    assert load is not None
+    assert load.suspicious
+    assert load.aim_s < 1
+    stage.clock.advance(5)
+    assert stage.pipeline.load() is None
+
+
+async def test_where_suspicion_is_stretched_beyond_the_key_interval_nothing_is_decoded_between_keys(
+    stage: Stage,
+) -> None:
+    await stage.put("shade:0")
+    stage.pipeline.demand(1.0, for_s=600)
+    stage.pipeline.press(Plan(load=2, thrift=1, suspicion_stretch=10, floor_stretch=2))
+    stage.decoded.clear()
+    for _ in range(10):
+        await stage.put("shade:0")
+        for _ in range(7):
+            await stage.put("shade:0", key=False, after=0.25)
+    assert {word for word, _ in stage.decoded} == {"key"}
