@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from streamwatch.domain.media import MediaTime, Packet
@@ -21,19 +21,27 @@ class Doubt(NamedTuple):
     """Hits that are still missing."""
     spacing_s: float
     """Seconds of media that each must lie from the others."""
+    onward: bool = False
+    """What lies before it was looked at: only what comes after it can tell more."""
 
 
 class SecondLook:
-    """Whether a stream's present suspicion had its second look. One caller at a time."""
+    """Where a stream's present suspicion stands: what lies before it is looked at once, then what follows it, once.
+
+    The first picture that counts beside the suspicious one comes `spacing_s` after it. To look there as soon as it is
+    received is quicker than the next look of a decoder that holds pictures back. One caller at a time.
+    """
 
     def __init__(self) -> None:
         self.pending: Doubt | None = None
         """A doubt whose surroundings have not come yet."""
+        self._first: Doubt | None = None
         self._had = False
 
     def reset(self) -> None:
         """Nothing is suspected, or what was belongs to another time."""
-        self.pending, self._had = None, False
+        self.pending = self._first = None
+        self._had = False
 
     def arises(self, around: MediaTime | None, missing: int, spacing_s: float) -> Doubt | None:
         """A look is over, around which so many hits are `missing`. The doubt to clear up now, once a suspicion."""
@@ -41,8 +49,16 @@ class SecondLook:
             self.reset()
         elif not self._had and around is not None:
             self._had = True
-            return Doubt(around, missing, spacing_s)
+            self._first = Doubt(around, missing, spacing_s)
+            return self._first
         return None
+
+    def looked(self, missing: int) -> None:
+        """The second look is over, and so many hits are missing after it."""
+        first, self._first = self._first, None
+        self.pending = None
+        if missing and first is not None:
+            self.pending = first._replace(missing=missing, onward=True)
 
 
 def instants(packets: Sequence[Packet], doubt: Doubt) -> frozenset[MediaTime]:
@@ -52,10 +68,22 @@ def instants(packets: Sequence[Packet], doubt: Doubt) -> frozenset[MediaTime]:
     """
     centre, step = doubt.around.seconds, doubt.spacing_s + _ROUNDING_S
     times = sorted((packet.pts for packet in packets if packet.pts is not None), key=lambda time: time.seconds)
-    before = _spaced([time for time in reversed(times) if time.seconds <= centre - step], step)
     after = _spaced([time for time in times if time.seconds >= centre + step], step)
+    if doubt.onward:
+        return frozenset(after[: doubt.missing])
+    before = _spaced([time for time in reversed(times) if time.seconds <= centre - step], step)
     nearest = sorted((*before, *after), key=lambda time: abs(time.seconds - centre))
     return frozenset(nearest[: doubt.missing + SPARE])
+
+
+def beginning(packets: Sequence[Packet], wanted: Collection[MediaTime]) -> Sequence[Packet]:
+    """What must be decoded to see the wanted pictures: from the newest key picture that is shown before all of them."""
+    earliest = min(time.seconds for time in wanted)
+    for number in range(len(packets) - 1, 0, -1):
+        packet = packets[number]
+        if packet.key and packet.pts is not None and packet.pts.seconds <= earliest:
+            return packets[number:]
+    return packets
 
 
 def _spaced(times: Sequence[MediaTime], step: float) -> list[MediaTime]:

@@ -200,10 +200,11 @@ class Looks:
 
     def back(self, doubt: Doubt, floor: float) -> Begun:
         """Look at what was received around a suspicious picture, far enough from it to count, before anything else."""
-        packets = self.buffer.held() if self.idle else ()
+        packets: Sequence[Packet] = self.buffer.held() if self.idle else ()
         wanted = lookback.instants(packets, doubt)
         if not wanted:
             return Begun.NOTHING
+        packets = lookback.beginning(packets, wanted)
         detectors = self.turns.at(packets[-1].arrival)
         cost_s = self._prices.between_s(packets[0].config.codec, _bytes(packets)) + len(wanted) * self._prices.score_s
         chapter, newest = self.chapter, packets[-1]

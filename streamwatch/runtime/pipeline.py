@@ -321,16 +321,17 @@ class StreamPipeline:
         return self._looks.back(doubt, self._sampler.wish(now).floor)
 
     def _look_again(self, looked: Looked) -> None:
-        """At the first suspicion: look at once at what surrounds it, as far as it was received."""
-        if looked.chapter != self._looks.chapter:
+        """At the first suspicion: look at once at what lies around it as far as it was received, then at what comes."""
+        if looked.chapter != self._looks.chapter or self._closed:
             return
+        missing, spacing_s = self._policies.doubt()
+        if looked.aim is Aim.BACK:
+            self._second_look.looked(missing)
         around = next((seen.media for seen in looked.seen if seen.media is not None), None)
-        doubt = self._second_look.arises(around, *self._policies.doubt()) or self._second_look.pending
-        if doubt is None or self._closed:
-            return
-        begun = self._begin_back(doubt)
-        more_comes = self._info is not None and self._info.burst_s > 0  # with the rest of its segment
-        self._second_look.pending = doubt if begun is Begun.NOTHING and more_comes else None
+        doubt = self._second_look.arises(around, missing, spacing_s) or self._second_look.pending
+        if doubt is not None:
+            begun = self._begin_back(doubt)
+            self._second_look.pending = doubt if begun is Begun.NOTHING else None
 
     # --- called by the supervisor, on the event loop ---------------------------------------------------------------
 

@@ -174,6 +174,20 @@ async def test_a_suspicion_that_nothing_before_it_bears_out_is_not_looked_back_a
     assert [word for word, _ in stage.decoded].count("pictures") == 1
 
 
+async def test_a_suspicion_is_confirmed_by_the_first_picture_that_counts_as_soon_as_it_is_received(
+    stage: Stage,
+) -> None:
+    for _ in range(4):
+        await stage.put("shade:0")
+    await stage.put("shade:250", after=8)
+    begin = stage.clock.monotonic()
+    for _ in range(30):
+        await stage.put("shade:250", key=False, after=0.04)
+        if stage.of(RuleLevel)[-1].level is Level.ALARM:
+            break
+    assert stage.clock.monotonic() - begin == pytest.approx(0.44, abs=0.05)
+
+
 async def test_where_media_comes_in_bursts_the_rest_of_the_segment_confirms(stage: Stage) -> None:
     stage.pipeline.opened(MediaInfo(H264, "hls", burst_s=4, on_demand=True))
     await stage.put("shade:250")
