@@ -1,0 +1,172 @@
+"""Packets of long programmes as an encoder made them: when each came, its size, key or anchor. Recorded once, kept.
+
+Nothing else is needed of a stream to simulate when it is looked at, so that a trace of ten minutes takes 60 kB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import itertools
+import json
+import os
+import subprocess
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from streamwatch.bench import scenes
+from streamwatch.bench.clip import FPS
+from streamwatch.bench.sampling import programme
+from streamwatch.bench.sampling.programme import Event, Plot
+from streamwatch.domain.errors import OutsideError
+from streamwatch.testcard.flv import FlvSplitter, TagKind
+
+WIDTH, HEIGHT, KILOBITS = 640, 360, 590
+_SHORT_GOP, _LONG_GOP = 2 * FPS, 4 * FPS
+_LEAD_S: Final = 8.0
+"""Encoded before the programme, so that rate control has settled; not part of the trace."""
+_ENCODE_S: Final = 600.0
+_PICTURE: Final = b"\x01"
+"""Second byte of a tag that holds coded pictures; its presentation time follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSpec:
+    """What is drawn and encoded."""
+
+    cuts_per_minute: int
+    """Other cuts."""
+    seconds: int
+    seed: int = 1
+
+    @property
+    def name(self) -> str:
+        """Of its file: changes with everything that the sizes depend on."""
+        sources = (inspect.getsource(part) for part in (scenes, programme, _command))
+        facts = repr(sorted(asdict(self).items())) + "".join(sources)
+        return f"trace-{self.cuts_per_minute}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Packets in the order in which they come, and what was shown."""
+
+    scenecut: bool
+    cuts_per_minute: int
+    plot: Plot
+    arrivals: tuple[float, ...]
+    """Seconds from the beginning."""
+    sizes: tuple[int, ...]
+    """Bytes."""
+    keys: tuple[bool, ...]
+    anchors: tuple[bool, ...]
+
+    def dump(self) -> bytes:
+        """As bytes, compressed."""
+        stamps = [0, *(round(1000 * at) for at in self.arrivals)]
+        kinds = ("k" if key else "a" if anchor else "-" for key, anchor in zip(self.keys, self.anchors, strict=True))
+        document = {
+            "scenecut": self.scenecut,
+            "cuts_per_minute": self.cuts_per_minute,
+            "seconds": self.plot.seconds,
+            "events": self.plot.events,
+            "cuts": self.plot.cuts,
+            "ms": [after - before for before, after in itertools.pairwise(stamps)],
+            "sizes": self.sizes,
+            "kinds": "".join(kinds),
+        }
+        return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
+
+    @classmethod
+    def read(cls, data: bytes) -> Trace:
+        """From what `dump` made."""
+        document = json.loads(zlib.decompress(data))
+        at, arrivals = 0, []
+        for step in document["ms"]:
+            at += step
+            arrivals.append(at / 1000)
+        kinds = document["kinds"]
+        events = tuple(Event(*event) for event in document["events"])
+        return cls(
+            document["scenecut"],
+            document["cuts_per_minute"],
+            Plot(document["seconds"], events, tuple(document["cuts"])),
+            tuple(arrivals),
+            tuple(document["sizes"]),
+            tuple(kind == "k" for kind in kinds),
+            tuple(kind != "-" for kind in kinds),
+        )
+
+
+def record(spec: TraceSpec, folder: Path) -> tuple[Trace, Trace]:
+    """Without and with scenecut, from the cache or drawn and encoded. Raises OutsideError where ffmpeg fails."""
+    kept = folder / f"{spec.name}.off", folder / f"{spec.name}.on"
+    if not all(path.is_file() for path in kept):
+        for path, trace in zip(kept, _encode(spec, folder), strict=True):
+            new = path.with_suffix(f".{os.getpid()}")
+            new.write_bytes(trace.dump())
+            new.replace(path)
+    off, on = (Trace.read(path.read_bytes()) for path in kept)
+    return off, on
+
+
+def _encode(spec: TraceSpec, folder: Path) -> tuple[Trace, Trace]:
+    plotted = programme.plot(spec.seconds, spec.cuts_per_minute, spec.seed)
+    shown = programme.Programme(WIDTH, HEIGHT, plotted, seed=spec.seed)
+    off, on = outputs = folder / f"{spec.name}.{os.getpid()}.off.flv", folder / f"{spec.name}.{os.getpid()}.on.flv"
+    try:
+        with subprocess.Popen(  # noqa: S603 - our own words
+            _command(outputs), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as encoder:
+            assert encoder.stdin is not None  # noqa: S101 - as asked for
+            try:
+                for number in range(round(_LEAD_S * FPS)):
+                    encoder.stdin.write(shown.picture(number % FPS / FPS).tobytes())
+                for number in range(spec.seconds * FPS):
+                    encoder.stdin.write(shown.picture(number / FPS).tobytes())
+                _, said = encoder.communicate(timeout=_ENCODE_S)
+            except BrokenPipeError:
+                _, said = encoder.communicate(timeout=_ENCODE_S)
+            finally:
+                encoder.kill()
+        if encoder.returncode:
+            raise OutsideError(f"ffmpeg cannot encode: {said.decode(errors='replace')[-500:].strip()}")
+        return _packets(off, spec, plotted, scenecut=False), _packets(on, spec, plotted, scenecut=True)
+    finally:
+        for path in outputs:
+            path.unlink(missing_ok=True)
+
+
+def _packets(path: Path, spec: TraceSpec, plotted: Plot, *, scenecut: bool) -> Trace:
+    arrivals, sizes, keys, anchors = [], [], [], []
+    latest = -1
+    for tag in FlvSplitter().feed(path.read_bytes()):
+        if tag.kind is not TagKind.VIDEO or tag.is_header or tag.payload[1:2] != _PICTURE:
+            continue
+        shown_ms = tag.timestamp_ms + int.from_bytes(tag.payload[2:5], signed=True)
+        anchor, latest = shown_ms > latest, max(latest, shown_ms)
+        at = tag.timestamp_ms / 1000 - _LEAD_S
+        if at >= 0:
+            arrivals.append(round(at, 3))
+            sizes.append(len(tag.payload))
+            keys.append(tag.is_key)
+            anchors.append(anchor)
+    return Trace(scenecut, spec.cuts_per_minute, plotted, tuple(arrivals), tuple(sizes), tuple(keys), tuple(anchors))
+
+
+def _command(outputs: tuple[Path, Path]) -> list[str]:
+    """As encoders of live streams are set, twice: keys at fixed intervals alone, and at cuts, too."""
+    rate = f"{KILOBITS}k"
+    common = [
+        "-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-bf", "3", "-b-pyramid", "normal",
+        "-threads", "1", "-b:v", rate, "-maxrate", rate, "-bufsize", f"{2 * KILOBITS}k",
+    ]  # fmt: skip
+    return [
+        "ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-y",
+        "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(FPS), "-i", "pipe:0",
+        *common, "-g", str(_SHORT_GOP), "-keyint_min", str(_SHORT_GOP), "-sc_threshold", "0", "-f", "flv",
+        str(outputs[0]),
+        *common, "-g", str(_LONG_GOP), "-f", "flv", str(outputs[1]),
+    ]  # fmt: skip
