@@ -28,6 +28,8 @@ _SHORT_GOP, _LONG_GOP = 2 * FPS, 4 * FPS
 _LEAD_S: Final = 8.0
 """Encoded before the programme, so that rate control has settled; not part of the trace."""
 _ENCODE_S: Final = 600.0
+_ZERO: Final = ord("m")
+"""In a file, of pictures that are shown as they come; each letter further is a frame later."""
 _PICTURE: Final = b"\x01"
 """Second byte of a tag that holds coded pictures; its presentation time follows."""
 
@@ -62,6 +64,8 @@ class Trace:
     """Bytes."""
     keys: tuple[bool, ...]
     anchors: tuple[bool, ...]
+    shown: tuple[float, ...]
+    """Seconds of the programme that each packet's picture shows: as it was drawn, so cuts are on the same clock."""
 
     def dump(self) -> bytes:
         """As bytes, compressed."""
@@ -76,6 +80,9 @@ class Trace:
             "ms": [after - before for before, after in itertools.pairwise(stamps)],
             "sizes": self.sizes,
             "kinds": "".join(kinds),
+            "ahead": "".join(
+                chr(_ZERO + round(FPS * (shown - at))) for at, shown in zip(self.arrivals, self.shown, strict=True)
+            ),
         }
         return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
 
@@ -97,6 +104,9 @@ class Trace:
             tuple(document["sizes"]),
             tuple(kind == "k" for kind in kinds),
             tuple(kind != "-" for kind in kinds),
+            tuple(
+                round(at + (ord(ahead) - _ZERO) / FPS, 3) for at, ahead in zip(arrivals, document["ahead"], strict=True)
+            ),
         )
 
 
@@ -140,20 +150,19 @@ def _encode(spec: TraceSpec, folder: Path) -> tuple[Trace, Trace]:
 
 
 def _packets(path: Path, spec: TraceSpec, plotted: Plot, *, scenecut: bool) -> Trace:
-    arrivals, sizes, keys, anchors = [], [], [], []
-    latest = -1
+    packets: list[tuple[float, int, bool, bool, float]] = []
+    latest = first = -1
     for tag in FlvSplitter().feed(path.read_bytes()):
         if tag.kind is not TagKind.VIDEO or tag.is_header or tag.payload[1:2] != _PICTURE:
             continue
-        shown_ms = tag.timestamp_ms + int.from_bytes(tag.payload[2:5], signed=True)
-        anchor, latest = shown_ms > latest, max(latest, shown_ms)
-        at = tag.timestamp_ms / 1000 - _LEAD_S
-        if at >= 0:
-            arrivals.append(round(at, 3))
-            sizes.append(len(tag.payload))
-            keys.append(tag.is_key)
-            anchors.append(anchor)
-    return Trace(scenecut, spec.cuts_per_minute, plotted, tuple(arrivals), tuple(sizes), tuple(keys), tuple(anchors))
+        ms = tag.timestamp_ms + int.from_bytes(tag.payload[2:5], signed=True)
+        first = ms if first < 0 else first
+        anchor, latest = ms > latest, max(latest, ms)
+        # The encoder's delay is the same for all: on the clock of the pictures a key comes as it is shown.
+        arrival, shown = ((at - lead) / 1000 - _LEAD_S for at, lead in ((tag.timestamp_ms, 0), (ms, first)))
+        if arrival >= 0:
+            packets.append((round(arrival, 3), len(tag.payload), tag.is_key, anchor, round(shown, 3)))
+    return Trace(scenecut, spec.cuts_per_minute, plotted, *(tuple(column) for column in zip(*packets, strict=True)))
 
 
 def _command(outputs: tuple[Path, Path]) -> list[str]:
