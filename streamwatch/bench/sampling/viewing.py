@@ -7,20 +7,12 @@ while nothing is due, and a look between keys needs all pictures since the newes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from streamwatch.bench.sampling.prices import BETWEEN_S_PER_BYTE, KEY_S_PER_BYTE, SCORE_S
 from streamwatch.bench.sampling.traces import Trace
 from streamwatch.domain.streams import SamplingSpec
 from streamwatch.sampling.base import Sampler
-
-DECODE_S_PER_BYTE: Final = 0.13e-6
-"""Of a key picture of H.264 with CABAC."""
-SCALE_S: Final = 0.5e-3
-"""To a detector's size, from 360p."""
-INFER_S: Final = 2.0e-3
-"""One picture through a small network (MobileNetV3-small) on one core."""
-BETWEEN_FACTOR: Final = 2.0
-"""Pictures that are predicted cost more for each byte than keys: motion compensation is not paid in bytes."""
 
 
 class Look(NamedTuple):
@@ -37,8 +29,7 @@ class Look(NamedTuple):
     @property
     def cost_s(self) -> float:
         """Of processor time, decoding, scaling and inference."""
-        factor = 1.0 if self.key else BETWEEN_FACTOR
-        return self.decoded * DECODE_S_PER_BYTE * factor + SCALE_S + INFER_S
+        return self.decoded * (KEY_S_PER_BYTE if self.key else BETWEEN_S_PER_BYTE) + SCORE_S
 
 
 def watch(
@@ -47,18 +38,15 @@ def watch(
     """The looks that the sampler takes at a trace. `seen` scores a look's picture and answers with the suspicion."""
     hints = spec.novelty and spec.lookback_s > 0
     calm_until = float("-inf")
-    decoded, newest, referenced = 0, 0.0, False
+    decoded, newest = 0, 0.0
     for arrival, size, key, anchor, shown in zip(
         trace.arrivals, trace.sizes, trace.keys, trace.anchors, trace.shown, strict=True
     ):
         if key:
             decoded, newest = size, shown
         else:
-            # Of the pictures between two anchors only the first one decoded is predicted from (a pyramid).
-            if anchor or referenced:
-                decoded += size
+            decoded += size
             newest = max(newest, shown)
-        referenced = anchor
         told = anchor and hints
         if not key and arrival < calm_until:
             if not told or sampler.passed(size):
