@@ -25,6 +25,8 @@ _CALM_S: Final = min(APART_S) - 2.0
 """Before an event so long nothing of another one."""
 _Z: Final = 1.96
 """Of a normal distribution: 95 % lie within."""
+_SCOUTS: Final = 2
+"""Runs that tell between which two gaps to look."""
 _FIXED_GAPS_S: Final = (1.0, 2.2, 3.2, 4.4, 5.5, 6.5, 8.6, 10.6, 12.6, 14.6, 16.6, 18.6, 20.6, 24.6, 30.6)
 
 
@@ -146,20 +148,16 @@ def blind(spec: SamplingSpec, gap_s: float) -> SamplingSpec:
 
 def at_rate(trace: Trace, specs: Sequence[SamplingSpec], looks_per_min: float, seeds: range) -> Found:
     """Runs that look so often on average: the two neighbouring specs, mixed. `specs`: from short to long gaps."""
-    least: list[Found] | None = None
-    for spec in specs:
-        found = runs(trace, spec, seeds)
-        rate = pooled(found).looks_per_min
-        if rate <= looks_per_min:
-            if least is None:
-                return pooled(found)
-            high = pooled(least).looks_per_min
-            share = (looks_per_min - rate) / (high - rate)
-            often = round(share * len(seeds))
-            return pooled([*least[:often], *found[often:]])
-        least = found
-    assert least is not None  # noqa: S101 - there are specs
-    return pooled(least)
+    scouts = seeds[:_SCOUTS]
+    high = next(
+        (n for n in range(1, len(specs)) if pooled(runs(trace, specs[n], scouts)).looks_per_min < looks_per_min),
+        len(specs) - 1,
+    )
+    often, seldom = runs(trace, specs[high - 1], seeds), runs(trace, specs[high], seeds)
+    most, least = pooled(often).looks_per_min, pooled(seldom).looks_per_min
+    share = min(max((looks_per_min - least) / (most - least), 0.0), 1.0) if most > least else 0.0
+    many = round(share * len(seeds))
+    return pooled([*often[:many], *seldom[many:]])
 
 
 def compare(trace: Trace, spec: SamplingSpec, seeds: range) -> dict[str, Found]:
