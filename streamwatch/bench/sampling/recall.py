@@ -153,11 +153,15 @@ def at_rate(trace: Trace, specs: Sequence[SamplingSpec], looks_per_min: float, s
         (n for n in range(1, len(specs)) if pooled(runs(trace, specs[n], scouts)).looks_per_min < looks_per_min),
         len(specs) - 1,
     )
-    often, seldom = runs(trace, specs[high - 1], seeds), runs(trace, specs[high], seeds)
-    most, least = pooled(often).looks_per_min, pooled(seldom).looks_per_min
-    share = min(max((looks_per_min - least) / (most - least), 0.0), 1.0) if most > least else 0.0
-    many = round(share * len(seeds))
-    return pooled([*often[:many], *seldom[many:]])
+    made = {n: runs(trace, specs[n], seeds) for n in (high - 1, high)}
+    while high + 1 < len(specs) and pooled(made[high]).looks_per_min > looks_per_min:
+        high += 1
+        made[high] = runs(trace, specs[high], seeds)
+    while high > 1 and pooled(made[high - 1]).looks_per_min < looks_per_min:
+        high -= 1
+        made[high - 1] = runs(trace, specs[high - 1], seeds)
+    mixes = (pooled([*made[high - 1][:many], *made[high][many:]]) for many in range(len(seeds) + 1))
+    return min(mixes, key=lambda mix: abs(mix.looks_per_min - looks_per_min))
 
 
 def compare(trace: Trace, spec: SamplingSpec, seeds: range) -> dict[str, Found]:

@@ -153,13 +153,17 @@ class _Detector:
 class _KnownPrices(Prices):
     """Learns what was charged, since what the fakes take on the real machine says nothing."""
 
+    def __init__(self, speed: float) -> None:
+        super().__init__()
+        self._speed = speed
+
     def decoded(self, codec: str, size: int, seconds: float, *, key: bool) -> None:
         del seconds
-        super().decoded(codec, size, size * (KEY_S_PER_BYTE if key else BETWEEN_S_PER_BYTE), key=key)
+        super().decoded(codec, size, size * (KEY_S_PER_BYTE if key else BETWEEN_S_PER_BYTE) / self._speed, key=key)
 
     def scored(self, seconds: float) -> None:
         del seconds
-        super().scored(SCORE_S)
+        super().scored(SCORE_S / self._speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,7 @@ class Cast:
 
 
 class World:
-    """Some streams on some workers. `speed`: of a worker, 1 as in the facts; may be changed between runs."""
+    """Some streams on some workers. `speed`: of a worker; 1 is what the prices say."""
 
     def __init__(
         self,
@@ -190,7 +194,7 @@ class World:
     ) -> None:
         """`told` hears all that the watcher says, with the time at which it says it."""
         self.time = FakeTime()
-        self.speed = speed
+        self._speed = speed
         self.spent_s = 0.0
         """Worker time that looks took."""
         self._told = told
@@ -199,7 +203,7 @@ class World:
         self._schedule: Schedule[tuple[Job, float]] = Schedule()
         self._charged = 0.0
         self._cache = DecoderCache(lambda _: cast("Any", _Decoder(self._charge)))
-        self._prices = _KnownPrices()
+        self._prices = _KnownPrices(speed)
         self.planner = Planner(self._prices)
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
@@ -269,7 +273,7 @@ class World:
             self._free -= 1
             self._charged, self._later = 0.0, []
             job(self._cache)
-            took, heard = self._charged / self.speed, self._later
+            took, heard = self._charged / self._speed, self._later
             self._later = None
             self.spent_s += took
             self._schedule.spent(taken.claim, took - cost_s)
@@ -282,7 +286,7 @@ class World:
         self._begin()
 
     def _second(self) -> None:
-        statistics = WorkerStatistics(len(self._schedule), 0.0, 0, self.spent_s, self.spent_s * self.speed)
+        statistics = WorkerStatistics(len(self._schedule), 0.0, 0, self.spent_s, self.spent_s)
         self.planner.look_ahead(self.pipelines, statistics, self._count)
         self._at(self.time.at + 1.0, self._second)
 
