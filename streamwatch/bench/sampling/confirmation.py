@@ -73,7 +73,7 @@ def confirm(
         if isinstance(message, Sampled):
             watch = watches[int(message.stream.removeprefix("stream "))]
             event = watch.event(message.media_s)
-            if event is not None and message.scores[0].score >= RULE.open.score:
+            if event is not None and message.scores[0].values[0][1] >= RULE.open.score:
                 watch.met.setdefault(event, message.arrival)
         elif isinstance(message, RuleLevel) and message.level is Level.ALARM and message.last_seen is not None:
             watch = watches[int(message.stream.removeprefix("stream "))]

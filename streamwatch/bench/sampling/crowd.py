@@ -27,6 +27,8 @@ WARM_S: Final = 30.0
 """Until sizes and intervals of keys are known."""
 _GUESS: Final = 0.7
 """Of a worker's time the part that goes to the promise alone."""
+_FITTING: Final = 0.9
+"""Of the reserved share, asked for: it fits."""
 _TRIES, _TRIAL_S = 2, 30.0
 _RELIEF: Final = 0.5
 """The load after an overload."""
@@ -215,7 +217,7 @@ def pressed(
 ) -> Pressed:
     """Watch streams at a load of 1 and more, some of them suspected; then most of them end.
 
-    As many are suspected as half of the reserved share serves; with `beyond` so many times the whole of it.
+    As many are suspected as the reserved share serves; with `beyond` so many times as much of it is asked for.
     """
     asked = demand(traces, spec, count, seed)
     ears = Ears(spec, count)
@@ -225,14 +227,15 @@ def pressed(
     world = World(cast(traces, spec, count, seed, ends=until, end=leaving), told=ears.told, speed=speed, seed=seed)
     world.run(WARM_S)
     able = COMFORT * RESERVED[Claim.SUSPICION]
+    room = (beyond or _FITTING) * able
     chosen, taken = 0, 0.0
     for pipeline, watched in zip(world.pipelines, ears.streams, strict=True):
-        pipeline.demand(1.0, until - WARM_S)
+        pipeline.demand(1.0, seconds)
         one = pipeline.load()
         assert one is not None  # noqa: S101 - it is live
-        if chosen and taken + one.rate(one.aim_s) > (beyond or 0.5) * able:
-            pipeline.demand(0.0, 0.001)
-            break
+        if chosen and taken + one.rate(one.aim_s) > room:
+            pipeline.demand(0.0, seconds)
+            continue
         watched.suspected = True
         chosen, taken = chosen + 1, taken + one.rate(one.aim_s)
     settled = WARM_S + max(3 * spec.max_gap_s * load, 30.0)
