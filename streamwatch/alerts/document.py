@@ -6,16 +6,18 @@ The document says what was measured, when, and by which rule and model; it says 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamwatch.alerts import ulid
-from streamwatch.alerts.base import DeskRule, StreamFacts
+from streamwatch.alerts.base import DeskRule, RiskSignal, StreamFacts
 from streamwatch.domain.alerts import CloseReason, Event
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.decisions import Decision, Hit, Kind, Severity
+from streamwatch.domain.media import Aim
 from streamwatch.domain.urls import printable
 
 MAX_BYTES = 4096
@@ -27,6 +29,8 @@ PRE_ROLL = timedelta(seconds=30)
 POST_ROLL = timedelta(seconds=10)
 """The last hit is not the end of the scene, only of what we saw of it."""
 MAX_EVIDENCE = 8
+MAX_SIGNALS = 4
+"""Risk signals in a trace, the strongest first: who wants to know more asks the systems that sent them."""
 MAX_MODERATOR = 128
 MAX_NOTE = 500
 _MAX_LATENCY_MS = 10**12
@@ -54,6 +58,8 @@ class EvidenceLine(Moment):
     """One frame that counted."""
 
     score: Score
+    look: Aim | None = None
+    """How it was seen: `key`, `inner`, `between`, or `back` from what was received before; absent where not known."""
 
 
 class StreamPart(_Part):
@@ -66,12 +72,25 @@ class StreamPart(_Part):
     watch_url: Annotated[str, Field(max_length=_URL)] | None
 
 
+class SignalPart(_Part):
+    """What another system had said about the stream: why it was looked at more often, and no evidence."""
+
+    source: Annotated[str, Field(max_length=64)]
+    strength: Score
+    because: Text
+    at: Stamp
+
+
 class Trace(_Part):
-    """What the rule asked for before it opened."""
+    """What the rule asked for before it opened, how that was met, and what others had said."""
 
     open_score: Score
     hits: int
     within_s: float
+    confirmed_by: Literal["looks", "look-back"] | None = None
+    """`look-back`: at least one hit came from what was already received; `looks`: none. Absent where not known."""
+    signals: Annotated[tuple[SignalPart, ...], Field(max_length=MAX_SIGNALS)] = ()
+    """Risk signals that stood when it opened, or came since; the strongest first. Absent where there were none."""
     informational: Literal[True] | None = None
     """Present where a test rule fired on a stream on which tests do not count."""
 
@@ -131,14 +150,18 @@ class AlertDocument(_Part):
     def encode(self) -> str:
         """The JSON text, at most `MAX_BYTES - LATENCY_RESERVE`: evidence, then texts are shortened until it fits."""
         data = self.model_dump(mode="json", by_alias=True)
-        for absent in ((data, "close_reason"), (data["trace"], "informational")):
-            if absent[0][absent[1]] is None:
-                del absent[0][absent[1]]
+        trace = data["trace"]
+        absent = [(data, "close_reason"), *((trace, name) for name in ("informational", "confirmed_by", "signals"))]
+        for part, name in (*absent, *((line, "look") for line in data["evidence"])):
+            if not part[name]:
+                del part[name]
         body = _compact(data)
-        for lines, text in _SHORTER:
+        for lines, signals, text in _SHORTER:
             if len(body.encode()) <= MAX_BYTES - LATENCY_RESERVE:
                 break
             data["evidence"] = data["evidence"][:lines]
+            if "signals" in trace:
+                trace["signals"] = trace["signals"][:signals]
             body = _compact(_shortened(data, text))
         return body
 
@@ -157,10 +180,10 @@ class AlertDocument(_Part):
         return datetime.fromisoformat(self.last_seen.at)
 
 
-_SHORTER = ((4, _TEXT), (4, 100), (2, 50), (1, 24))
-"""Steps by which a document is shortened: evidence lines kept, characters of each text kept.
+_SHORTER = ((4, 4, _TEXT), (4, 4, 100), (2, 2, 50), (1, 1, 24))
+"""Steps by which a document is shortened: evidence lines, signals and characters of each text that are kept.
 
-The last step fits whatever the texts hold: 13 texts of 24 characters and a name of 128, 4 bytes each, leave a third
+The last step fits whatever the texts hold: 15 texts of 24 characters and a name of 128, 4 bytes each, leave a fifth
 of the room.
 """
 _LINKS = frozenset({"watch_url"})
@@ -199,6 +222,8 @@ def opened(
             open_score=rounded(spec.open.score),
             hits=spec.open.hits,
             within_s=spec.open.within_s,
+            confirmed_by=_confirmed_by(decision.hits),
+            signals=merged((), facts.signals),
             informational=True if spec.severity is Severity.TEST and not facts.tests else None,
         ),
         detector=DetectorPart(
@@ -234,6 +259,23 @@ def seen_again(document: AlertDocument, decision: Decision) -> dict[str, Any]:
         "score": max(document.score, rounded(decision.score)),
         "preserve": preserve(document.first_seen, newest),
     }
+
+
+def merged(told: tuple[SignalPart, ...], standing: Iterable[RiskSignal]) -> tuple[SignalPart, ...]:
+    """Signals that a trace names: those it told already, and those that stand now in their newest form.
+
+    What stood when the alert opened stays: that it was withdrawn or expired since does not undo why we looked.
+    """
+    parts = {part.source: part for part in told}
+    for signal in standing:
+        source = printable(signal.source, 64)
+        parts[source] = SignalPart(
+            source=source,
+            strength=rounded(signal.strength),
+            because=printable(signal.because, _TEXT),
+            at=rfc3339(signal.at),
+        )
+    return tuple(sorted(parts.values(), key=lambda part: (-part.strength, part.source))[:MAX_SIGNALS])
 
 
 def preserve(first: Moment, last: Moment) -> Preserve:
@@ -272,7 +314,14 @@ def _moment(hit: Hit) -> Moment:
 
 
 def _line(hit: Hit) -> EvidenceLine:
-    return EvidenceLine(at=rfc3339(hit.at), media_s=round(hit.media_s, 3), score=rounded(hit.score))
+    return EvidenceLine(at=rfc3339(hit.at), media_s=round(hit.media_s, 3), score=rounded(hit.score), look=hit.look)
+
+
+def _confirmed_by(hits: Sequence[Hit]) -> Literal["looks", "look-back"] | None:
+    """None where a restored watcher names no frame."""
+    if not hits:
+        return None
+    return "look-back" if any(hit.look is Aim.BACK for hit in hits) else "looks"
 
 
 def _compact(data: dict[str, Any]) -> str:
