@@ -41,6 +41,7 @@ def _stream(config: Config, stream: Stream) -> StreamSpec:
         end_after_s=stream.end_after,
         tests=stream.tests,
         audience=stream.audience,
+        age_band=stream.age_band,
     )
 
 

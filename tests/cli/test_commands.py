@@ -128,7 +128,7 @@ def test_check_connect_tells_what_is_missing_outside(tmp_path: Path, silent_port
     assert "unreachable" in done.stdout
 
 
-@pytest.mark.parametrize("subject", ["config", "alert", "state", "coverage", "status", "verdict"])
+@pytest.mark.parametrize("subject", ["config", "alert", "state", "coverage", "status", "verdict", "signal"])
 def test_schemas_are_json_schemas(subject: str) -> None:
     described = json.loads(call("schema", subject).stdout)
     jsonschema.Draft202012Validator.check_schema(described)
