@@ -37,7 +37,7 @@ def printable(text: str, limit: int = _SHOWN_LENGTH) -> str:
 
 
 _ADDRESS = re.compile(
-    r"[a-z][a-z0-9+.-]*://\S*"  # with a scheme, credentials and all
+    r"\S*://\S*"  # with a scheme, credentials and all
     r"|\S*@\S+"  # mail, credentials, a handle
     r"|\b(?:\d{1,3}\.){3}\d{1,3}(?![.\d])[:/]?\S*"
     r"|\[?[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){3,}[\].:/0-9a-f]*"

@@ -2,7 +2,7 @@ import pytest
 
 from streamwatch.config.specs import rule_specs, sampling_spec, stream_specs
 from streamwatch.domain.decisions import CloseWhen, Kind, OpenWhen, RuleSpec, Severity
-from streamwatch.domain.streams import Audience, SamplingSpec, StreamId, StreamSpec
+from streamwatch.domain.streams import AgeBand, Audience, SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from tests.config.conftest import HEAD, MINIMAL
 
@@ -40,7 +40,7 @@ def test_a_stream_changes_only_what_it_says(desk):
     config = desk.load(
         HEAD + "sampling: {lookback: 2s, novelty: on}\n"
         "streams:\n  - {id: a, url: /x, sampling: {max_gap: 3s, novelty: off, jitter: 0}, weight: 2, fallback: yes,\n"
-        "     end_after: 1m, tests: no, audience: private, legal_basis: b, watch_url: 'https://h/a'}\n"
+        "     end_after: 1m, tests: no, audience: private, legal_basis: b, age_band: minor, watch_url: 'https://h/a'}\n"
     ).config
     (stream,) = stream_specs(config)
     assert stream.sampling == SamplingSpec(
@@ -48,6 +48,7 @@ def test_a_stream_changes_only_what_it_says(desk):
     )
     assert (stream.weight, stream.fallback, stream.end_after_s, stream.tests) == (2.0, True, 60.0, False)
     assert (stream.audience, stream.watch_url) == (Audience.PRIVATE, "https://h/a")
+    assert stream.age_band is AgeBand.MINOR
 
 
 @pytest.mark.parametrize(
