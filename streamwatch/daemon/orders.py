@@ -93,6 +93,8 @@ class Orders:
         self._version = version
         self._delivered = delivered
         self._outside = outside
+        self._sids: dict[str, StreamId] = {}
+        self._sids_of: tuple[Setup, int] | None = None
         self._resynced_at = float("-inf")
         self._complained_at = float("-inf")
 
@@ -206,8 +208,11 @@ class Orders:
         """A stream by its id or by the id it has in topics."""
         if StreamId(named) in self._roster:
             return StreamId(named)
-        setup = self._setup()
-        return next((spec.id for spec in self._roster if setup.sid(spec.id) == named), None)
+        setup, changes = self._setup(), self._roster.changes
+        if self._sids_of != (setup, changes):  # a flood of unknown names must not hash every stream for each
+            self._sids_of = (setup, changes)
+            self._sids = {setup.sid(spec.id): spec.id for spec in self._roster}
+        return self._sids.get(named)
 
     async def _reply(self, message: Incoming, verb: str, reply: bytes) -> None:
         wished = message.response_topic

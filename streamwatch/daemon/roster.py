@@ -43,6 +43,8 @@ class Roster:
         self._clock = clock
         self._limit = limit
         self._specs: dict[StreamId, StreamSpec] = {}
+        self.changes = 0
+        """Grows with every change of the streams: what was derived from them may be out of date."""
         self.left_out = 0
         """Streams over `limits.max_streams`: not watched, and said so."""
 
@@ -53,6 +55,7 @@ class Roster:
         self.left_out = len(specs) - len(kept)
         gone = tuple(stream for stream in self._specs if stream not in kept)
         now = self._clock.monotonic()
+        self.changes += 1
         for stream in gone:
             del self._specs[stream]
             self._watchers.release(stream)
