@@ -140,7 +140,7 @@ class Stream(Section):
     )
     age_band: AgeBand = Field(
         AgeBand.UNKNOWN,
-        description="Who is on it, as far as you know: unknown, adult, mixed, minor. Only raises the rate of looks.",
+        description="Who is on it, as far as you know: unknown, adult, mixed, minor. Only ever raises the weight.",
     )
     legal_basis: Line | None = Field(None, description="The recorded ground on which a private stream may be watched.")
 

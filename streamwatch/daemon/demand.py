@@ -13,7 +13,7 @@ from streamwatch.domain.streams import AgeBand, StreamId
 LIMIT_S = 24 * 3600.0
 """No demand that is read back stands for longer, whatever a clock did meanwhile."""
 BASE = {AgeBand.UNKNOWN: 0.0, AgeBand.ADULT: 0.0, AgeBand.MIXED: 0.125, AgeBand.MINOR: 0.25}
-"""What an age band asks for: at the usual gaps (10 s and 500 ms) 1.5 and 2.1 times as many looks as without."""
+"""What the age band in a signal asks for at least: at the usual gaps (10 s and 500 ms) 1.5 and 2.1 times the looks."""
 
 
 class DemandKind(StrEnum):

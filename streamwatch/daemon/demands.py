@@ -1,8 +1,8 @@
 """Demands from outside: who wants which stream looked at harder, how much, why, and until when.
 
-The one place for them: boosts of people, risk signals of other systems, and what a stream's age band asks for. The
-strongest counts, and none ever lowers what the evidence asks for: it goes to the stream's watcher, which looks at
-least so often. A demand is durable when `place` returns, and is forgotten when it expires or its stream is gone.
+The one place for them: boosts of people, and risk signals of other systems. The strongest counts, and none ever
+lowers what the evidence asks for: it goes to the stream's watcher, which looks at least so often. A demand is durable
+when `place` returns, and is forgotten when it expires or its stream is gone.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from streamwatch.alerts.base import Notes, RiskSignal
-from streamwatch.daemon.demand import BASE, Demand, DemandKind, line_of, read
+from streamwatch.daemon.demand import Demand, DemandKind, line_of, read
 from streamwatch.domain.clock import Clock
-from streamwatch.domain.streams import AgeBand, StreamId
+from streamwatch.domain.streams import StreamId
 
 RENEW_S = 5.0
 """A watcher is told again so often: one that is new, or lost the message, knows within that."""
@@ -66,8 +66,7 @@ class Demands:
         self._rooms = rooms
         self._standing: dict[StreamId, dict[_Key, Demand]] = {}
         self._held: Counter[_Key] = Counter()
-        self._base: dict[StreamId, float] = {}
-        """Streams that are watched, and what their own age band asks for."""
+        self._watched: set[StreamId] = set()
         self._told: dict[StreamId, tuple[float, float]] = {}
         """What a watcher was last told, and when."""
         self._shelves: tuple[set[StreamId], ...] = tuple(set() for _ in range(_SHELVES))
@@ -79,14 +78,14 @@ class Demands:
 
     # --- which streams there are -------------------------------------------------------------------------------------
 
-    def watch(self, stream: StreamId, band: AgeBand) -> None:
+    def watch(self, stream: StreamId) -> None:
         """The stream is watched from now on, or with other settings: its watcher has yet to be told."""
-        self._base[stream] = BASE[band]
+        self._watched.add(stream)
         self._told.pop(stream, None)
 
     def forget(self, stream: StreamId) -> None:
         """The stream is gone, and with it what was demanded for it."""
-        self._base.pop(stream, None)
+        self._watched.discard(stream)
         self._told.pop(stream, None)
         for key in tuple(self._standing.get(stream, ())):
             self._drop(stream, key)
@@ -158,8 +157,8 @@ class Demands:
         """
         now = self._clock.monotonic()
         self._expire(now)
-        for stream in tuple(self._base) if streams is None else streams:
-            if stream not in self._base:
+        for stream in tuple(self._watched) if streams is None else streams:
+            if stream not in self._watched:
                 continue
             wanted = self._strongest(stream)
             told, at = self._told.get(stream, (0.0, now))
@@ -188,8 +187,7 @@ class Demands:
     # --- how it is held ----------------------------------------------------------------------------------------------
 
     def _strongest(self, stream: StreamId) -> float:
-        weights = [one.weight for one in self._standing.get(stream, {}).values()]
-        return max(self._base.get(stream, 0.0), *weights) if weights else self._base.get(stream, 0.0)
+        return max((one.weight for one in self._standing.get(stream, {}).values()), default=0.0)
 
     def _room_for(self, demand: Demand) -> Placed:
         room = self._rooms[demand.kind]

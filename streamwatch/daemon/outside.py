@@ -44,7 +44,7 @@ class Heeded:
     result: str
     """As metrics call it; a closed list."""
     facts: Facts = field(default_factory=dict)
-    """What of it holds now. Nothing of others' demands, and nothing of what the stream's own settings ask for."""
+    """What of it holds now. Nothing of others' demands, nor of an age band."""
 
 
 class Outside:

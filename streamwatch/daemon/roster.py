@@ -70,7 +70,7 @@ class Roster:
                 continue
             self._specs[spec.id] = spec
             self._books.watch(spec.id, max_gap_s=spec.sampling.max_gap_s, now=now)
-            self._demands.watch(spec.id, spec.age_band)
+            self._demands.watch(spec.id)
             try:
                 self._watchers.watch(spec, self._desk.standing_of(spec.id))
             except StreamError as error:

@@ -113,8 +113,6 @@ class StreamSpec:
     tests: bool = True
     """Whether the test card counts here."""
     audience: Audience = Audience.BROADCAST
-    age_band: AgeBand = field(default=AgeBand.UNKNOWN, repr=False)
-    """For the daemon alone: no watcher, document, log line or metric is told."""
     fast: bool = field(default=False)
     """A file is read as fast as it can be scored instead of in real time (`watch --fast`)."""
 

@@ -198,15 +198,20 @@ async def test_a_signal_for_a_stream_that_is_gone_is_forgotten() -> None:
         assert stage.fleet.stands == {}
 
 
-async def test_a_stream_that_minors_are_on_is_looked_at_more_often_also_after_a_reload() -> None:
-    stage = Stage(setup_of(spec("lobby"), spec("hall", age_band=AgeBand.MIXED)))
+async def test_a_changed_stream_is_told_again_what_stands() -> None:
+    stage = Stage(setup_of(spec("lobby")))
     async with running(stage):
-        assert stage.fleet.stands == {"hall": (BASE[AgeBand.MIXED], HOLD_S)}
+        await signal(stage, for_s=3600)
         setup = stage.service.setup
-        streams = (spec("lobby", age_band=AgeBand.MINOR), spec("hall"))
-        await stage.service.reload(lambda: replace(setup, streams=streams))
         stage.fleet.stands.clear()
-        await stage.pass_time(20)
-        assert stage.fleet.stands == {"lobby": (BASE[AgeBand.MINOR], HOLD_S)}
-        await signal(stage, strength=0.1)
-        assert stage.fleet.stands["lobby"] == (BASE[AgeBand.MINOR], HOLD_S), "a weak signal lowers nothing"
+        await stage.service.reload(lambda: replace(setup, streams=(spec("lobby", weight=2.0),)))
+        await stage.pass_time(1)
+        assert stage.fleet.stands == {"lobby": (0.7, HOLD_S)}
+
+
+async def test_a_weak_signal_about_minors_asks_for_more_than_its_strength_and_says_nothing_of_it() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        reply = await signal(stage, strength=0.1, age_band="minor")
+        assert reply["detail"]["strength"] == 0.1
+        assert stage.fleet.stands["lobby"] == (BASE[AgeBand.MINOR], HOLD_S)

@@ -15,7 +15,7 @@ from streamwatch.alerts import commands, document
 from streamwatch.alerts.base import RiskSignal, StreamFacts
 from streamwatch.coverage import documents
 from streamwatch.domain.decisions import Level
-from streamwatch.domain.streams import AgeBand
+from streamwatch.domain.streams import StreamSpec
 from streamwatch.link.messages import FromWatcher, ToWatcher
 from tests.daemon.stage import Stage, running, setup_of, spec
 from tests.daemon.test_signals import signal
@@ -61,13 +61,12 @@ def test_no_message_between_daemon_and_watcher_has_a_place_for_it() -> None:
 
 
 def test_what_an_alert_is_made_of_has_no_place_for_it() -> None:
-    for kind in (StreamFacts, RiskSignal):
+    for kind in (StreamFacts, RiskSignal, StreamSpec):
         assert [field.name for field in dataclasses.fields(kind) if BAND.search(field.name.replace("_", " "))] == []
-    assert "minor" not in repr(spec("lobby", age_band=AgeBand.MINOR))
 
 
 async def test_nothing_that_a_daemon_says_tells_it() -> None:
-    stage = Stage(setup_of(spec("lobby", age_band=AgeBand.MINOR), spec("hall")))
+    stage = Stage(setup_of(spec("lobby"), spec("hall")))
     with capture_logs() as lines:
         async with running(stage):
             await stage.covered("lobby")
