@@ -119,9 +119,8 @@ class Orders:
                     result = heeded.result
                 case Answered():
                     reply, result = judged.reply, judged.refusal.value if judged.refusal else "repeated"
-        except LedgerError as error:
-            log.error("signal not taken, the ledger refuses", source=source, error=str(error))
-            return
+        except LedgerError:  # not answered either: it may be sent again
+            reply, result = b"", "ledger"
         self._metrics.signals.labels(result).inc()
         if result not in GOOD:
             self._complain(source, result)

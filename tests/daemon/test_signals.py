@@ -149,6 +149,7 @@ async def test_signals_outlive_the_daemon_and_a_ledger_that_refuses_takes_none()
         await signal(first, for_s=3600)
         first.ledger.unwritable = True
         assert await signal(first, strength=1.0) == {}
+        assert counted(first, "ledger") == 1
         assert first.fleet.stands["lobby"] == (0.7, HOLD_S)
         first.ledger.unwritable = False
     second = Stage(setup_of(spec("lobby")), ledger=first.ledger)
