@@ -14,16 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streamwatch.alerts import ulid
 from streamwatch.alerts.base import DeskRule, RiskSignal, StreamFacts
+from streamwatch.alerts.fitting import MAX_TEXT, compact, fitted
 from streamwatch.domain.alerts import CloseReason, Event
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.decisions import Decision, Hit, Kind, Severity
 from streamwatch.domain.media import Aim
 from streamwatch.domain.urls import printable
 
-MAX_BYTES = 4096
-"""Of one document in UTF-8."""
-LATENCY_RESERVE = 24
-"""Bytes kept free: `latency_ms` grows from `null` to a number, and `seq` by digits, after the document was fitted."""
 PRE_ROLL = timedelta(seconds=30)
 """What led up to the first triggering frame is kept by whoever records: it shows how the scene began."""
 POST_ROLL = timedelta(seconds=10)
@@ -34,12 +31,11 @@ MAX_SIGNALS = 4
 MAX_MODERATOR = 128
 MAX_NOTE = 500
 _MAX_LATENCY_MS = 10**12
-_TEXT = 200
 _URL = 600
 
 Stamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
 Score = Annotated[float, Field(ge=0, le=1)]
-Text = Annotated[str, Field(max_length=_TEXT)]
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
 HumanVerdict = Literal["acknowledge", "confirm", "escalate", "proposed_dismissal", "dismiss", "reopen"]
 
 
@@ -155,15 +151,7 @@ class AlertDocument(_Part):
         for part, name in (*absent, *((line, "look") for line in data["evidence"])):
             if not part[name]:
                 del part[name]
-        body = _compact(data)
-        for lines, signals, text in _SHORTER:
-            if len(body.encode()) <= MAX_BYTES - LATENCY_RESERVE:
-                break
-            data["evidence"] = data["evidence"][:lines]
-            if "signals" in trace:
-                trace["signals"] = trace["signals"][:signals]
-            body = _compact(_shortened(data, text))
-        return body
+        return fitted(data)
 
     @classmethod
     def decode(cls, body: str) -> Self:
@@ -180,18 +168,6 @@ class AlertDocument(_Part):
         return datetime.fromisoformat(self.last_seen.at)
 
 
-_SHORTER = ((4, 4, _TEXT), (4, 4, 100), (2, 2, 50), (1, 1, 24))
-"""Steps by which a document is shortened: evidence lines, signals and characters of each text that are kept.
-
-The last step fits whatever the texts hold: 15 texts of 24 characters and a name of 128, 4 bytes each, leave a fifth
-of the room.
-"""
-_LINKS = frozenset({"watch_url"})
-"""Texts that are of no use when cut: they go as a whole."""
-_WHOLE = frozenset({"schema", "alert_id", "sha256", "at", "from", "to", "moderator"})
-"""Never shortened. `moderator` decides who the second person is: two names must not become one, nor one two."""
-
-
 def opened(
     *, alert_id: str, node: str, boot_id: str, rule: DeskRule, facts: StreamFacts, decision: Decision, at: datetime
 ) -> AlertDocument:
@@ -206,11 +182,11 @@ def opened(
         alert_id=alert_id,
         event=Event.OPENED,
         seq=1,
-        boot_id=printable(boot_id, _TEXT),
-        node=printable(node, _TEXT),
+        boot_id=printable(boot_id, MAX_TEXT),
+        node=printable(node, MAX_TEXT),
         severity=spec.severity,
-        rule=printable(spec.name, _TEXT),
-        label=printable(spec.label, _TEXT),
+        rule=printable(spec.name, MAX_TEXT),
+        label=printable(spec.label, MAX_TEXT),
         kind=spec.kind,
         stream=stream_part(facts),
         still_live=facts.still_live,
@@ -227,8 +203,8 @@ def opened(
             informational=True if spec.severity is Severity.TEST and not facts.tests else None,
         ),
         detector=DetectorPart(
-            name=printable(rule.detector.name, _TEXT),
-            version=printable(rule.detector.version, _TEXT),
+            name=printable(rule.detector.name, MAX_TEXT),
+            version=printable(rule.detector.version, MAX_TEXT),
             sha256=printable(rule.detector.sha256, 64),
         ),
         preserve=preserve(first_seen, last_seen),
@@ -242,10 +218,10 @@ def stream_part(facts: StreamFacts) -> StreamPart:
     url = facts.watch_url
     usable = bool(url) and len(url.encode("utf-8", "replace")) <= _URL and printable(url, _URL) == url
     return StreamPart(
-        id=printable(facts.shown or facts.id, _TEXT),
-        name=printable(facts.name, _TEXT),
-        origin=printable(facts.origin, _TEXT),
-        session=printable(facts.session, _TEXT),
+        id=printable(facts.shown or facts.id, MAX_TEXT),
+        name=printable(facts.name, MAX_TEXT),
+        origin=printable(facts.origin, MAX_TEXT),
+        session=printable(facts.session, MAX_TEXT),
         watch_url=url if usable else None,
     )
 
@@ -272,7 +248,7 @@ def merged(told: tuple[SignalPart, ...], standing: Iterable[RiskSignal]) -> tupl
         parts[source] = SignalPart(
             source=source,
             strength=rounded(signal.strength),
-            because=printable(signal.because, _TEXT),
+            because=printable(signal.because, MAX_TEXT),
             at=rfc3339(signal.at),
         )
     return tuple(sorted(parts.values(), key=lambda part: (-part.strength, part.source))[:MAX_SIGNALS])
@@ -301,7 +277,7 @@ def with_latency(body: str, latency_ms: int) -> str:
     if data["latency_ms"] is not None:
         return body
     data["latency_ms"] = min(max(latency_ms, 0), _MAX_LATENCY_MS)
-    return _compact(data)
+    return compact(data)
 
 
 def schema() -> dict[str, Any]:
@@ -322,19 +298,3 @@ def _confirmed_by(hits: Sequence[Hit]) -> Literal["looks", "look-back"] | None:
     if not hits:
         return None
     return "look-back" if any(hit.look is Aim.BACK for hit in hits) else "looks"
-
-
-def _compact(data: dict[str, Any]) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _shortened(data: Any, limit: int, key: str = "") -> Any:
-    if isinstance(data, dict):
-        return {name: _shortened(value, limit, name) for name, value in data.items()}
-    if isinstance(data, list):
-        return [_shortened(value, limit) for value in data]
-    if not isinstance(data, str) or key in _WHOLE:
-        return data
-    if key in _LINKS:
-        return data if len(data.encode()) <= limit else None
-    return printable(data, limit)
