@@ -16,7 +16,7 @@ MAX_TEXT = 200
 _SHORTER = ((4, 4, MAX_TEXT), (4, 4, 100), (2, 2, 50), (1, 1, 24))
 """Steps by which a document is shortened: evidence lines, signals and characters of each text that are kept.
 
-The last step fits whatever the texts hold: 15 texts of 24 characters and a name of 128, 4 bytes each, leave a fifth
+The last step fits whatever the texts hold: 15 texts of 24 characters and a name of 128, 4 bytes each, leave a third
 of the room.
 """
 _LINKS = frozenset({"watch_url"})
