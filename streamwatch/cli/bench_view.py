@@ -45,6 +45,7 @@ FIGURES: Final = {
     "watcher_base_mb": "MB, watcher without streams",
     "to_bound": "x lower bound",
     "bytes_share": "share of the bytes",
+    "alert_p50_s": "s, key received to alert, p50",
     "alert_p95_s": "s, key received to alert, p95",
     "vs_nokey": "x ffmpeg nokey",
     "vs_opencv": "x OpenCV",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
@@ -122,6 +123,19 @@ class MediaInfo:
     """Keys come when the sink asks for them, so their interval says nothing about the stream."""
 
 
+class Aim(StrEnum):
+    """What a look was at; stands in alerts, so a closed list."""
+
+    KEY = "key"
+    """A key picture alone."""
+    BETWEEN = "between"
+    """A picture between keys, while all are decoded because keys alone cannot keep the gap."""
+    INNER = "inner"
+    """A picture between keys that nobody can foresee, decoded with all since its key."""
+    BACK = "back"
+    """Pictures around a suspicious one, from what was already received."""
+
+
 @dataclass(frozen=True, slots=True)
 class FrameRef:
     """Which frame was looked at, in facts: what may travel once the pixels are gone."""
@@ -139,6 +153,8 @@ class FrameRef:
     width: int
     height: int
     corrupt: bool = False
+    aim: Aim = Aim.KEY
+    """How it came to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)

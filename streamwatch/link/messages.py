@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from streamwatch.domain.decisions import Kind, Level, Mode, Severity
+from streamwatch.domain.media import Aim
 from streamwatch.domain.streams import Audience, Reason
 
 MAX_FRAME = 256 * 1024
@@ -274,6 +275,8 @@ class Sampled(Message):
     gap_s: Seconds | None
     key: bool
     corrupt: bool
+    look: Aim = Aim.KEY
+    """How it came to be looked at."""
     decode_s: Seconds
     scores: Annotated[tuple[ScoreLine, ...], Field(max_length=64)]
 
@@ -285,6 +288,7 @@ class HitSeen(Message):
     arrival: Seconds
     media_s: MediaSeconds
     score: Score
+    look: Aim = Aim.KEY
 
 
 class RuleLevel(Message):

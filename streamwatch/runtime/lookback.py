@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,9 @@ from streamwatch.domain.media import MediaTime, Packet
 
 SPARE = 2
 """Pictures looked at beyond the hits that are missing: an act is not in every picture."""
+
+PATIENCE_S = 3.0
+"""What follows a suspicious picture comes within its spacing and this, or there is something wrong with its times."""
 
 _ROUNDING_S = 0.001
 
@@ -35,6 +39,7 @@ class SecondLook:
     def __init__(self) -> None:
         self.pending: Doubt | None = None
         """A doubt whose surroundings have not come yet."""
+        self._until = math.inf
         self._first: Doubt | None = None
         self._had = False
 
@@ -53,12 +58,25 @@ class SecondLook:
             return self._first
         return None
 
-    def looked(self, missing: int) -> None:
-        """The second look is over, and so many hits are missing after it."""
+    def wait(self, doubt: Doubt, *, now: float, burst_s: float) -> None:
+        """What would clear the doubt up is not there yet; it is given up where it does not come. Monotonic seconds.
+
+        `burst_s`: media comes so much at once.
+        """
+        if self.pending is None:
+            self._until = now + doubt.spacing_s + burst_s + PATIENCE_S
+        self.pending = doubt
+
+    def give_up(self, now: float) -> None:
+        """Wait no longer where media times stand still, say: the looks that come anyway see what there is."""
+        if now > self._until:
+            self.pending = None
+
+    def looked(self, missing: int) -> Doubt | None:
+        """The second look is over, and so many hits are missing after it. What is to be looked at next, if anything."""
         first, self._first = self._first, None
         self.pending = None
-        if missing and first is not None:
-            self.pending = first._replace(missing=missing, onward=True)
+        return first._replace(missing=missing, onward=True) if missing and first is not None else None
 
 
 def instants(packets: Sequence[Packet], doubt: Doubt) -> frozenset[MediaTime]:

@@ -20,14 +20,14 @@ import structlog
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.decisions import Decision, Standing
 from streamwatch.domain.errors import StreamError
-from streamwatch.domain.media import CodecConfig, FrameRef, MediaInfo, Packet, Sample
+from streamwatch.domain.media import Aim, CodecConfig, FrameRef, MediaInfo, Packet, Sample
 from streamwatch.domain.streams import Reason, StreamSpec
 from streamwatch.evidence.base import Policy
 from streamwatch.runtime.burden import Burden
 from streamwatch.runtime.life import Life, Phase
 from streamwatch.runtime.look import Outcome, Seen, Spent
 from streamwatch.runtime.lookback import Doubt, SecondLook
-from streamwatch.runtime.looks import Aim, Begun, Chapter, Looked, Looks
+from streamwatch.runtime.looks import Begun, Chapter, Looked, Looks
 from streamwatch.runtime.policies import Policies
 from streamwatch.runtime.report import Report, Reporter
 from streamwatch.runtime.sight import Sight
@@ -208,8 +208,11 @@ class StreamPipeline:
         if self._sight.hopeless(packet.config) or not self._looks.turns.stations:
             return
         doubt = self._second_look.pending
-        if doubt is not None and self._looks.idle and self._begin_back(doubt) is Begun.TAKEN:
-            self._second_look.pending = None
+        if doubt is not None and self._looks.idle:
+            if self._begin_back(doubt) is Begun.TAKEN:
+                self._second_look.pending = None
+            else:
+                self._second_look.give_up(packet.arrival)
         begun = Begun.NOTHING
         if self._sight.keys_useless or self._sampler.between_keys():
             begun = self._looks.feed(packet, self._sampler.wish(packet.arrival), due=due)
@@ -230,7 +233,8 @@ class StreamPipeline:
         lookback = sampling.lookback_s > 0
         if not self._looks.idle:  # it will most likely succeed: nobody should hurry for the next picture meanwhile
             due = due.later(self._looks.newest + self._sampler.gap_s)
-        self._appetite = Appetite(between or lookback, due.key_at, due.look_at, lookback_only=not between)
+        urgent = self._second_look.pending is not None
+        self._appetite = Appetite(between or lookback, due.key_at, due.look_at, not between, urgent)
         self._calm_until = -math.inf if between or self._second_look.pending else min(due.any_at, due.rare_at)
 
     # --- back on the event loop ------------------------------------------------------------------------------------
@@ -302,6 +306,7 @@ class StreamPipeline:
             width=seen.width,
             height=seen.height,
             corrupt=seen.corrupt,
+            aim=looked.aim,
         )
         return Sample(frame=frame, scores=seen.scores, gap_s=gap_s, decode_s=seen.decode_s, infer_s=sum(seen.infer_s))
 
@@ -324,14 +329,18 @@ class StreamPipeline:
         """At the first suspicion: look at once at what lies around it as far as it was received, then at what comes."""
         if looked.chapter != self._looks.chapter or self._closed:
             return
+        second = self._second_look
         missing, spacing_s = self._policies.doubt()
-        if looked.aim is Aim.BACK:
-            self._second_look.looked(missing)
+        onward = second.looked(missing) if looked.aim is Aim.BACK else None
         around = next((seen.media for seen in looked.seen if seen.media is not None), None)
-        doubt = self._second_look.arises(around, missing, spacing_s) or self._second_look.pending
-        if doubt is not None:
-            begun = self._begin_back(doubt)
-            self._second_look.pending = doubt if begun is Begun.NOTHING else None
+        doubt = onward or second.arises(around, missing, spacing_s) or second.pending
+        if doubt is None:
+            return
+        if self._begin_back(doubt) is Begun.NOTHING:
+            burst_s = self._info.burst_s if self._info else 0.0
+            second.wait(doubt, now=self._clock.monotonic(), burst_s=burst_s)
+        else:
+            second.pending = None
 
     # --- called by the supervisor, on the event loop ---------------------------------------------------------------
 

@@ -107,6 +107,7 @@ class Reporter:
                 gap_s=sample.gap_s,
                 key=frame.key,
                 corrupt=frame.corrupt,
+                look=frame.aim,
                 decode_s=sample.decode_s,
                 scores=lines,
             ),
@@ -178,4 +179,4 @@ def _highest(values: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], 
 
 
 def _hit(hit: Hit) -> HitSeen:
-    return HitSeen(at=hit.at, arrival=hit.arrival, media_s=hit.media_s, score=hit.score)
+    return HitSeen(at=hit.at, arrival=hit.arrival, media_s=hit.media_s, score=hit.score, look=hit.look)

@@ -28,6 +28,7 @@ _SLOWEST = 20.0
 _FIRST_S_PER_BYTE = 0.13e-6
 """Key pictures of H.264 with CABAC on one core of 2020s servers, before the first one was decoded."""
 _FIRST_SCORE_S = 2e-3
+_ROUNDING = 0.999
 _MOST_STRETCH = 1000.0
 _STEPS = 24
 
@@ -54,8 +55,12 @@ class Load(NamedTuple):
     """What looks inside groups of pictures add to one of `wish_s`, on average."""
 
     def rate(self, gap_s: float) -> float:
-        """Share of a worker that looks `gap_s` apart take."""
-        if gap_s * BETWEEN_KEYS < self.key_interval_s:
+        """Share of a worker that looks `gap_s` apart take.
+
+        Keys alone are planned with from a whole interval on, though a little less does for the sampler: a plan that
+        lies on the very edge would be thrown over by every key that comes a little late.
+        """
+        if gap_s < self.key_interval_s * _ROUNDING:
             return self.between_s + self.score_s / gap_s
         return self.look_s / gap_s
 

@@ -66,14 +66,10 @@ def test_no_more_is_decoded_than_what_the_wanted_pictures_need():
 
 
 def test_a_suspicion_is_looked_around_once_then_onward_once_and_then_left_to_the_looks_that_come():
-    """A story: what arises at each step, and what waits for more pictures."""
     second = SecondLook()
-    first = second.arises(at(4), 1, 0.4)
-    assert first == Doubt(at(4), 1, 0.4)
-    second.looked(missing=1)
-    assert second.pending == Doubt(at(4), 1, 0.4, onward=True)
-    second.looked(missing=1)
-    assert second.pending is None
+    assert second.arises(at(4), 1, 0.4) == Doubt(at(4), 1, 0.4)
+    assert second.looked(missing=1) == Doubt(at(4), 1, 0.4, onward=True)
+    assert second.looked(missing=1) is None
     assert second.arises(at(5), 1, 0.4) is None
     assert second.arises(at(6), 0, 0.0) is None  # it was confirmed, or faded
     assert second.arises(at(90), 1, 0.4) == Doubt(at(90), 1, 0.4)
@@ -82,5 +78,17 @@ def test_a_suspicion_is_looked_around_once_then_onward_once_and_then_left_to_the
 def test_what_was_confirmed_by_what_lay_before_it_needs_nothing_more():
     second = SecondLook()
     second.arises(at(4), 1, 0.4)
-    second.looked(missing=0)
+    assert second.looked(missing=0) is None
+
+
+def test_what_does_not_come_is_not_waited_for_longer_than_it_could_take():
+    second, doubt = SecondLook(), Doubt(at(4), 1, 0.4, onward=True)
+    second.wait(doubt, now=100, burst_s=0)
+    second.wait(doubt, now=102, burst_s=0)  # asking again does not prolong it
+    second.give_up(103)
+    assert second.pending is doubt
+    second.give_up(103.5)
     assert second.pending is None
+    second.wait(doubt, now=200, burst_s=6)
+    second.give_up(209)
+    assert second.pending is doubt
