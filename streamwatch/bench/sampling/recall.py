@@ -19,12 +19,15 @@ from streamwatch.bench.sampling.traces import Trace
 from streamwatch.domain.streams import SamplingSpec
 from streamwatch.sampling.adaptive import AdaptiveSampler
 
+FULL, BLIND, FIXED = "full", "without novelty", "fixed rate"
+"""The samplers that are compared."""
 AFTER_S: Final = 3.0
 """Looks so soon after an event follow from the cut that ends it."""
 _CALM_S: Final = min(APART_S) - 2.0
 """Before an event so long nothing of another one."""
 _Z: Final = 1.96
 """Of a normal distribution: 95 % lie within."""
+_GOLDEN: Final = (math.sqrt(5) - 1) / 2
 _SCOUTS: Final = 2
 """Runs that tell between which two gaps to look."""
 _FIXED_GAPS_S: Final = (1.0, 2.2, 3.2, 4.4, 5.5, 6.5, 8.6, 10.6, 12.6, 14.6, 16.6, 18.6, 20.6, 24.6, 30.6)
@@ -108,10 +111,9 @@ def starts(trace: Trace, length: float) -> list[float]:
 
 
 def run(trace: Trace, spec: SamplingSpec, seed: int, *, begins: dict[float, list[float]] | None = None) -> Found:
-    """Watch a trace once. The first look's phase is drawn, like all that the sampler draws."""
-    rng = random.Random(seed)  # noqa: S311 - a simulation
-    sampler = AdaptiveSampler(spec, rng=rng, young=False)
-    sampler.sampled(-rng.random() * spec.max_gap_s)
+    """Watch a trace once. How long ago the last look was differs with the seed, evenly over any row of seeds."""
+    sampler = AdaptiveSampler(spec, rng=random.Random(seed), young=False)  # noqa: S311 - a simulation
+    sampler.sampled(-(seed * _GOLDEN % 1.0) * spec.max_gap_s)
     looks = list(viewing.watch(trace, sampler, spec))
     shown = [look.shown for look in looks]
     begins = begins or {length: starts(trace, length) for length in LENGTHS_S}
@@ -169,9 +171,9 @@ def compare(trace: Trace, spec: SamplingSpec, seeds: range) -> dict[str, Found]:
     full = pooled(runs(trace, spec, seeds))
     rate = full.looks_per_min
     return {
-        "full": full,
-        "blind": at_rate(trace, [blind(spec, gap) for gap in _FIXED_GAPS_S], rate, seeds),
-        "fixed": at_rate(trace, [fixed(gap) for gap in _FIXED_GAPS_S], rate, seeds),
+        FULL: full,
+        BLIND: at_rate(trace, [blind(spec, gap) for gap in _FIXED_GAPS_S], rate, seeds),
+        FIXED: at_rate(trace, [fixed(gap) for gap in _FIXED_GAPS_S], rate, seeds),
     }
 
 

@@ -14,7 +14,7 @@ import subprocess
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from streamwatch.bench import scenes
 from streamwatch.bench.clip import FPS
@@ -22,6 +22,10 @@ from streamwatch.bench.sampling import programme
 from streamwatch.bench.sampling.programme import Event, Plot
 from streamwatch.domain.errors import OutsideError
 from streamwatch.testcard.flv import FlvSplitter, TagKind
+
+RECORDED: Final = Path(__file__).parent / "recorded"
+"""Traces that need no encoder: for a quick run, and for tests."""
+RECORDED_CUTS: Final = (2, 18)
 
 WIDTH, HEIGHT, KILOBITS = 640, 360, 590
 _SHORT_GOP, _LONG_GOP = 2 * FPS, 4 * FPS
@@ -110,6 +114,12 @@ class Trace:
         )
 
 
+def recorded(cuts_per_minute: int) -> tuple[Trace, Trace]:
+    """Without and with scenecut, from what is part of the package: the first programme of so many cuts."""
+    off, on = (Trace.read((RECORDED / f"{cuts_per_minute}-{kind}.trace").read_bytes()) for kind in ("off", "on"))
+    return off, on
+
+
 def record(spec: TraceSpec, folder: Path) -> tuple[Trace, Trace]:
     """Without and with scenecut, from the cache or drawn and encoded. Raises OutsideError where ffmpeg fails."""
     kept = folder / f"{spec.name}.off", folder / f"{spec.name}.on"
@@ -143,14 +153,29 @@ def _encode(spec: TraceSpec, folder: Path) -> tuple[Trace, Trace]:
                 encoder.kill()
         if encoder.returncode:
             raise OutsideError(f"ffmpeg cannot encode: {said.decode(errors='replace')[-500:].strip()}")
-        return _packets(off, spec, plotted, scenecut=False), _packets(on, spec, plotted, scenecut=True)
+        kinds = ((off, False), (on, True))
+        without, with_cuts = (
+            Trace(scenecut, spec.cuts_per_minute, plotted, *packets(path, begin_s=_LEAD_S)) for path, scenecut in kinds
+        )
     finally:
         for path in outputs:
             path.unlink(missing_ok=True)
+    return without, with_cuts
 
 
-def _packets(path: Path, spec: TraceSpec, plotted: Plot, *, scenecut: bool) -> Trace:
-    packets: list[tuple[float, int, bool, bool, float]] = []
+class Columns(NamedTuple):
+    """Of a trace."""
+
+    arrivals: tuple[float, ...]
+    sizes: tuple[int, ...]
+    keys: tuple[bool, ...]
+    anchors: tuple[bool, ...]
+    shown: tuple[float, ...]
+
+
+def packets(path: Path, *, begin_s: float, end_s: float = float("inf")) -> Columns:
+    """The pictures of an encoded file between two instants, counted from the first."""
+    rows: list[tuple[float, int, bool, bool, float]] = []
     latest = first = -1
     for tag in FlvSplitter().feed(path.read_bytes()):
         if tag.kind is not TagKind.VIDEO or tag.is_header or tag.payload[1:2] != _PICTURE:
@@ -159,10 +184,10 @@ def _packets(path: Path, spec: TraceSpec, plotted: Plot, *, scenecut: bool) -> T
         first = ms if first < 0 else first
         anchor, latest = ms > latest, max(latest, ms)
         # The encoder's delay is the same for all: on the clock of the pictures a key comes as it is shown.
-        arrival, shown = ((at - lead) / 1000 - _LEAD_S for at, lead in ((tag.timestamp_ms, 0), (ms, first)))
-        if arrival >= 0:
-            packets.append((round(arrival, 3), len(tag.payload), tag.is_key, anchor, round(shown, 3)))
-    return Trace(scenecut, spec.cuts_per_minute, plotted, *(tuple(column) for column in zip(*packets, strict=True)))
+        arrival, shown = ((at - lead) / 1000 - begin_s for at, lead in ((tag.timestamp_ms, 0), (ms, first)))
+        if 0 <= arrival < end_s - begin_s:
+            rows.append((round(arrival, 3), len(tag.payload), tag.is_key, anchor, round(shown, 3)))
+    return Columns(*(tuple(column) for column in zip(*rows, strict=True)))
 
 
 def _command(outputs: tuple[Path, Path]) -> list[str]:

@@ -187,12 +187,14 @@ class World:
         self,
         streams: Sequence[Cast],
         *,
+        told: Callable[[float, Told], None],
         workers: int = 1,
         speed: float = 1.0,
         seed: int = 1,
-        told: Callable[[float, Told], None],
+        around_sampler: Callable[[Any], Any] = lambda inner: inner,
+        around_schedule: Callable[[Any], Any] = lambda inner: inner,
     ) -> None:
-        """`told` hears all that the watcher says, with the time at which it says it."""
+        """`told` hears all that the watcher says, with the time at which it says it. `around_…`: for measuring."""
         self.time = FakeTime()
         self._speed = speed
         self.spent_s = 0.0
@@ -200,7 +202,8 @@ class World:
         self._told = told
         self._count = workers
         self._free = workers
-        self._schedule: Schedule[tuple[Job, float]] = Schedule()
+        self._schedule: Schedule[tuple[Job, float]] = around_schedule(Schedule())
+        self._around_sampler = around_sampler
         self._charged = 0.0
         self._cache = DecoderCache(lambda _: cast("Any", _Decoder(self._charge)))
         self._prices = _KnownPrices(speed)
@@ -248,7 +251,7 @@ class World:
         )
         return StreamPipeline(
             spec,
-            sampler=AdaptiveSampler(one.spec, rng=random.Random(rng.random()), young=True),  # noqa: S311
+            sampler=self._around_sampler(AdaptiveSampler(one.spec, rng=random.Random(rng.random()))),  # noqa: S311
             policies=(KOfN(RULE),),
             stations=(Station(_Detector(one.script)),),
             buffer=GopBuffer(
