@@ -82,11 +82,11 @@ def _pressed(panels: Sequence[Any], document: Mapping[str, Any]) -> None:
     calm.bar(loads, [one["worst_s"] for one in fitting], 0.5, color=_COLOURS[FULL], label="longest")
     for place, one in enumerate(fitting):
         calm.hlines(one["fair_s"], place - 0.35, place + 0.35, color=_INK, label="" if place else "fair share")
-    calm.legend(frameon=False, fontsize=8)
     suspicious.set_title("gap of a suspicious stream, p95, s", loc="left", fontsize=9)
     suspicious.bar(loads, [one["suspicious_p95_s"] or 0 for one in fitting], 0.5, color=_SUSPICIOUS)
     for place, one in enumerate(fitting):
         suspicious.hlines(one["min_gap_s"], place - 0.35, place + 0.35, color=_INK, label="" if place else "min_gap")
-    suspicious.legend(frameon=False, fontsize=8)
     for axes in panels:
         _plain(axes)
+        if fitting:
+            axes.legend(frameon=False, fontsize=8)
