@@ -23,7 +23,7 @@ FIGURES: Final = {
     "declared_off": "declared against true loss, off by",
     "look_p50_s": "s, suspicious picture to confirmed, p50",
     "look_p95_s": "s, suspicious picture to confirmed, p95",
-    "share": "share of a core",
+    "share": "share of a core for schedule and plan",
 }
 """What figures are called."""
 _WIDTH: Final = 200
@@ -44,6 +44,7 @@ def tables(document: Row) -> list[tuple[str, Table]]:
         ("Many streams on one worker (10 s promised)", _pressed(document)),
         ("From the first suspicious picture, and from the event's beginning, to confirmed", _confirmed(document)),
     ]
+    made.append(("What deciding costs, % of a core", _toll(document["toll"])))
     if "real" in document:
         made.append(("In real time, beside the simulation of the same", _real(document["real"])))
     return [*made, ("Goals", _goals(document))]
@@ -110,6 +111,13 @@ def _real(real: Row) -> Table:
             number(one["gap_max_s"], 2), number(one.get("cpu_decode"), 4), number(one.get("cpu_inner"), 4),
             number(one.get("uncovered_s"), 1),
         )  # fmt: skip
+    return table
+
+
+def _toll(toll: Row) -> Table:
+    table = _table("streams", "calls/s", "schedule and plan", "samplers", "whole simulation")
+    shares = (number(100 * toll[name], 2) for name in ("share", "samplers", "whole"))
+    table.add_row(str(toll["streams"]), number(toll["calls_per_s"], 0), *shares)
     return table
 
 
