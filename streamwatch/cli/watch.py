@@ -21,6 +21,7 @@ from streamwatch.domain.decisions import CloseWhen, Kind, Mode, OpenWhen, RuleSp
 from streamwatch.domain.errors import OutsideError, Problem, UserError
 from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl, printable
+from streamwatch.evasion.rules import builtin
 from streamwatch.link.messages import Sampled
 from streamwatch.telemetry import logs
 
@@ -87,7 +88,7 @@ def _spec(url: SafeUrl, gap_s: float, *, fast: bool) -> StreamSpec:
 
 
 def _rules(equipped: Equipped) -> tuple[RuleSpec, ...]:
-    """One rule a label, with the thresholds that the model's manifest recommends."""
+    """One rule a label, with the thresholds that the model's manifest recommends, and those about evasion."""
     manifest = equipped.verified.manifest
     test = manifest.kind is Kind.TEST
     rules = []
@@ -105,7 +106,7 @@ def _rules(equipped: Equipped) -> tuple[RuleSpec, ...]:
                 cooldown_s=0,
             ),
         )
-    return tuple(rules)
+    return (*rules, *builtin(Severity.LOW))
 
 
 def _lines(said: Sampled | examine.Change | AlertEvent) -> None:
@@ -121,6 +122,7 @@ def _lines(said: Sampled | examine.Change | AlertEvent) -> None:
                 "gap_s": None if said.gap_s is None else round(said.gap_s, 3),
                 "key": said.key,
                 "corrupt": said.corrupt,
+                "blind": said.blind,
             }
         case examine.Change(state, detail):
             line = {
@@ -149,6 +151,8 @@ def _words(said: Sampled | examine.Change | AlertEvent) -> None:
                     line.append("·" * (_BAR - round(score * _BAR)), style="dim")
             if said.corrupt:
                 line.append("  damaged picture", style="yellow")
+            if said.blind:
+                line.append("  nothing to see in it", style="yellow")
             terminal.out.print(line)
         case examine.Change(state, detail):
             reason = f": {state.reason.value}" if state.reason else ""

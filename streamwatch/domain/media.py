@@ -139,6 +139,8 @@ class FrameRef:
     width: int
     height: int
     corrupt: bool = False
+    blind: bool = False
+    """There is nothing to see in it: black, of one colour, too small. Its stream is no better known than before."""
 
 
 @dataclass(frozen=True, slots=True)

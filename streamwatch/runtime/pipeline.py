@@ -22,6 +22,7 @@ from streamwatch.domain.decisions import Decision, Standing
 from streamwatch.domain.errors import StreamError
 from streamwatch.domain.media import CodecConfig, FrameRef, MediaInfo, Packet, Sample
 from streamwatch.domain.streams import Reason, StreamSpec
+from streamwatch.evasion.base import Facts
 from streamwatch.evidence.base import Policy
 from streamwatch.runtime.life import Life, Phase
 from streamwatch.runtime.look import Outcome, Seen, Spent
@@ -32,6 +33,8 @@ from streamwatch.runtime.report import Report, Reporter
 from streamwatch.runtime.sight import Sight
 from streamwatch.runtime.timeline import Timeline
 from streamwatch.runtime.turns import Station, Turns
+from streamwatch.runtime.wariness import Wariness
+from streamwatch.runtime.wariness import sample as of_no_picture
 from streamwatch.runtime.workers import Workers
 from streamwatch.sampling.base import Sampler
 from streamwatch.sources.base import Appetite, PacketBuffer
@@ -68,12 +71,17 @@ class StreamPipeline:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         session: str = "",
+        wariness: Wariness | None = None,
     ) -> None:
-        """`session`: of a stream that was live already when this watcher got it; it goes on under that name."""
+        """`session`: of a stream that was live already when this watcher got it; it goes on under that name.
+
+        Without `wariness` no picture counts as blind, and nothing as evasion.
+        """
         self.spec = spec
         self.received = 0
         self._sampler = sampler
         self._policies = Policies(policies)
+        self._wariness = wariness or Wariness()
         self._report = reporter
         self._clock = clock
         self._loop = loop
@@ -99,6 +107,8 @@ class StreamPipeline:
         self._well_until = -math.inf
         """Until then a level said while all was well holds, as long as media flows."""
         self._said_size = (0, 0)
+        self._stands: Report | None = None
+        """As last judged; what was well then and is not judged again is well still."""
         self._plan()
 
     # --- called by the reader, in its own thread -------------------------------------------------------------------
@@ -147,6 +157,8 @@ class StreamPipeline:
         self._session = secrets.token_hex(8)
         self._sight = Sight(now)
         self._timeline = Timeline()
+        self._config = None
+        self._wariness.begins(now)
         self._sampler.restart()
         self._second_look.reset()
         self._looks.forget()
@@ -159,6 +171,8 @@ class StreamPipeline:
         """Media time jumped, or another format began: what was buffered does not belong to what comes."""
         if self._config is not None:
             self._looks.forget()
+            jumped = self._timeline.number != self._looks.chapter.timeline
+            self._wariness.turns(packet.arrival, jumped=jumped, reformatted=packet.config != self._config)
         self._looks.chapter = Chapter(self._session, self._timeline.number)
         self._config, self._second_look.pending = packet.config, None
 
@@ -208,6 +222,7 @@ class StreamPipeline:
         self._report.new_session(session)
         if number > 1:  # the first one goes on where the daemon said the rules stand
             self._policies.reset()
+            self._wariness.reset()
         self.report_level()
 
     def _looked(self, looked: Looked) -> None:
@@ -236,10 +251,11 @@ class StreamPipeline:
 
     def _note(self, seen: Seen, looked: Looked) -> Sample | None:
         self._spent = self._spent.plus(seen)
-        gap_s = self._sight.note(seen, looked.packet, lone=looked.aim is Aim.KEY)
+        blind = self._wariness.shown(seen)
+        gap_s = self._sight.note(seen, looked.packet, lone=looked.aim is Aim.KEY, blind=blind)
         if seen.outcome is Outcome.FAILED:
             self._looks.stop_between()
-        if seen.outcome is not Outcome.SCORED or seen.corrupt:
+        if seen.outcome is not Outcome.SCORED or seen.corrupt or blind:
             self._well_until = -math.inf
         scored = seen.packet
         if scored is None:
@@ -265,6 +281,7 @@ class StreamPipeline:
             width=seen.width,
             height=seen.height,
             corrupt=seen.corrupt,
+            blind=bool(blind),
         )
         return Sample(frame=frame, scores=seen.scores, gap_s=gap_s, decode_s=seen.decode_s, infer_s=sum(seen.infer_s))
 
@@ -292,11 +309,12 @@ class StreamPipeline:
             self._plan()
         self.report_level()
 
-    def equip(self, *, policies: Sequence[Policy], stations: Sequence[Station]) -> None:
-        """Go on with other detectors and rules; rules that stay keep their standing."""
+    def equip(self, *, policies: Sequence[Policy], stations: Sequence[Station], wary: Sequence[Policy] = ()) -> None:
+        """Go on with other detectors and rules; rules that stay keep their standing. `wary`: rules about evasion."""
         with self._lock:
             self._looks.turns = Turns(tuple(stations))
         self._policies.replace(policies)
+        self._wariness.replace(wary)
         self._well_until = -math.inf
 
     def demand(self, suspicion: float) -> None:
@@ -308,11 +326,12 @@ class StreamPipeline:
     def restore(self, standing: Sequence[Standing]) -> None:
         """Begin, or go on, where the daemon says the rules stand."""
         self._policies.restore(standing)
+        self._wariness.restore(standing)
         self._report.expect(state.rule for state in standing if state.open)
 
     def decisions(self) -> tuple[Decision, ...]:
         """Where every rule stands."""
-        return self._policies.decisions()
+        return self._policies.decisions() + self._wariness.decisions()
 
     def finished(self) -> None:
         """The server said that the stream ended."""
@@ -340,6 +359,7 @@ class StreamPipeline:
             report = self._standing()
             self._said_size = self._sight.size
             well_until = self._sight.seen_until(self.spec.sampling.max_gap_s)
+        self._stands = report
         repeat_at = self._report.level(report)
         self._well_until = min(well_until, repeat_at) if report.live and report.reason is None else -math.inf
 
@@ -348,6 +368,45 @@ class StreamPipeline:
         now = self._clock.monotonic()
         if now >= self._well_until or self._sight.size != self._said_size or not self._life.flowing(now):
             self.report_level()
+        self._be_wary(self._life.last_media if self.spec.fast else now)  # a file read fast has a time of its own
+
+    def _be_wary(self, now: float) -> None:
+        """Weigh the signs of evasion, about once a second; of an ended stream nothing is left to say."""
+        stands = self._stands
+        if stands is None or stands.ended or not self._wariness.due(now):
+            return
+        with self._lock:
+            scores = self._wariness.weigh(self._facts(stands, now))
+            media_s = self._timeline.newest.seconds
+        if scores is None:
+            return
+        found = of_no_picture(
+            scores,
+            stream=self.spec.id,
+            session=self._session,
+            timeline=self._timeline.number,
+            arrival=now,
+            at=self._clock.now(),
+            media_s=media_s,
+            size=self._sight.size,
+        )
+        self._wariness.judge(found, self._report.decided)
+
+    def _facts(self, stands: Report, now: float) -> Facts:
+        info = self._info
+        width, height = self._sight.size
+        if not width and info is not None:
+            width, height = info.config.width, info.config.height
+        return Facts(
+            now=now,
+            live=stands.live,
+            reason=stands.reason,
+            media_at=self._life.last_media,
+            received=self.received,
+            steady=info is not None and not info.burst_s and not info.on_demand and not self.spec.fast,
+            width=width,
+            height=height,
+        )
 
     def close(self) -> None:
         """Take no more packets."""

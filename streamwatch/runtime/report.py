@@ -107,6 +107,7 @@ class Reporter:
                 gap_s=sample.gap_s,
                 key=frame.key,
                 corrupt=frame.corrupt,
+                blind=frame.blind,
                 decode_s=sample.decode_s,
                 scores=lines,
             ),

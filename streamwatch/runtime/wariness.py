@@ -1,0 +1,115 @@
+"""One stream's signs of evasion and the rules about them, apart from everything that looks at pictures.
+
+What is found here asks for no look, no look-back and no hurry: whoever could raise our rate by showing nothing would
+have a lever against all other streams. It only speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from streamwatch.domain.decisions import Decision, Level, Standing
+from streamwatch.domain.evasion import DETECTOR
+from streamwatch.domain.media import FrameRef, Sample, Scores
+from streamwatch.domain.streams import StreamId
+from streamwatch.evasion.base import Facts, Shown, Signs
+from streamwatch.evidence.base import Policy
+from streamwatch.runtime.look import Seen
+from streamwatch.runtime.policies import Policies
+
+EVERY_S = 1.0
+"""Facts are weighed so often; the shortest sign lasts ten times as long."""
+
+AGAIN_S = 15.0
+"""Scores that stay are judged again after so long while a rule is not calm: people hear that it goes on, and a rule
+that waits for quiet sees it."""
+
+
+class Wariness:
+    """One stream's. `shown`, `begins`, `turns` and `weigh` under the pipeline's lock; the rest on the event loop."""
+
+    def __init__(self, signs: Signs | None = None, policies: Sequence[Policy] = ()) -> None:
+        """Without signs nothing is ever found, a blind picture included: for tests of other things."""
+        self._signs = signs
+        self._policies = Policies(policies)
+        self._weighed_at = float("-inf")
+        self._judged_at = float("-inf")
+        self._scores: tuple[tuple[str, float], ...] = ()
+
+    def shown(self, seen: Seen) -> str:
+        """Take a look's result. Returns why there is nothing to see in its picture; nothing where there is."""
+        if self._signs is None or seen.packet is None or seen.glance is None or seen.corrupt:
+            return ""
+        return self._signs.shown(Shown(seen.packet.arrival, seen.glance, seen.width, seen.height))
+
+    def begins(self, now: float) -> None:
+        """A new session begins."""
+        if self._signs is not None:
+            self._signs.begins(now)
+
+    def turns(self, now: float, *, jumped: bool, reformatted: bool) -> None:
+        """Inside a session media time jumped, or another format began."""
+        if self._signs is not None:
+            self._signs.turns(now, jumped=jumped, reformatted=reformatted)
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to weigh the facts again."""
+        return self._signs is not None and now - self._weighed_at >= EVERY_S
+
+    def weigh(self, facts: Facts) -> Scores | None:
+        """Weigh the facts. The scores, where a rule should hear them: they changed, or it is not calm and waits."""
+        if self._signs is None:
+            return None
+        now = self._weighed_at = facts.now
+        scores = self._signs.scores(facts)
+        if scores == self._scores and now - self._judged_at < self._patience():
+            return None
+        self._scores, self._judged_at = scores, now
+        return Scores(DETECTOR, scores)
+
+    def judge(self, sample: Sample, decided: Callable[[Decision], None]) -> None:
+        """Let the rules take the scores. What they suspect is not passed on: nobody shall look harder for it."""
+        self._policies.judge(sample, lambda decision: decided(replace(decision, suspicion=0.0)))
+
+    def reset(self) -> None:
+        """A new session: nothing stands."""
+        self._policies.reset()
+
+    def restore(self, standing: Sequence[Standing]) -> None:
+        """Begin, or go on, where the daemon says the rules stand."""
+        self._policies.restore(standing)
+
+    def replace(self, policies: Sequence[Policy]) -> None:
+        """Other rules from now on; those that stay keep their standing."""
+        self._policies.replace(policies)
+
+    def decisions(self) -> tuple[Decision, ...]:
+        """Where every rule stands."""
+        return self._policies.decisions()
+
+    def _patience(self) -> float:
+        """Seconds after which scores that did not change are told again."""
+        decisions = self._policies.decisions()
+        waits = [d.spacing_s for d in decisions if d.level is Level.SUSPECTED]
+        if waits:
+            return min(max(min(waits), EVERY_S), AGAIN_S)
+        return AGAIN_S if any(d.level is not Level.CALM for d in decisions) else float("inf")
+
+
+def sample(scores: Scores, *, stream: StreamId, session: str, timeline: int, arrival: float, at: datetime,
+           media_s: float, size: tuple[int, int]) -> Sample:  # fmt: skip
+    """Scores as a sample of no picture: its time is the moment at which the facts were weighed."""
+    frame = FrameRef(
+        stream=stream,
+        session=session,
+        timeline=timeline,
+        media_s=round(media_s, 6),
+        arrival=arrival,
+        at=at,
+        key=False,
+        width=size[0],
+        height=size[1],
+    )
+    return Sample(frame=frame, scores=(scores,), gap_s=None, decode_s=0.0, infer_s=0.0)
