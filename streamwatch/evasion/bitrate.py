@@ -11,9 +11,10 @@ KNOWN = 6
 """Buckets from which the usual rate is known: a minute."""
 _REMEMBERED = 12
 LOW = 0.2
-"""Share of the usual rate that is a drop. Measured with x264 at 640 x 360 and 25 frames a second, a key every 2 s: from a
-scene that moves to black 0.01-0.02 of the rate, to a slate with words 0.03-0.07; to a quiet scene 0.6-1.0, to a photograph
-0.5-1.0 (its keys are dear), and to anything 1.0 where the encoder fills up to a constant rate: there this sign is blind."""
+"""Share of the usual rate that is a drop. Measured with x264 (640 x 360, 25 frames a second, a key every 2 s): from a
+scene that moves to black 0.01-0.02 of the rate, to a slate with words 0.03-0.07, to a quiet scene 0.6-1.0, to a
+photograph 0.5-1.0, since its keys are dear. Where the encoder fills up to a constant rate, always 1.0: no sign there.
+"""
 RETURNED = 0.4
 """Share of the usual rate at which a drop is over."""
 SUDDEN = 0.5

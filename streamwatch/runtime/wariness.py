@@ -6,6 +6,7 @@ have a lever against all other streams. It only speaks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -34,9 +35,11 @@ class Wariness:
         """Without signs nothing is ever found, a blind picture included: for tests of other things."""
         self._signs = signs
         self._policies = Policies(policies)
-        self._weighed_at = float("-inf")
-        self._judged_at = float("-inf")
+        self._weighed_at = -math.inf
+        self._judged_at = -math.inf
         self._scores: tuple[tuple[str, float], ...] = ()
+        self._patience_s = math.inf
+        """Seconds after which scores that did not change are judged again."""
 
     def shown(self, seen: Seen) -> str:
         """Take a look's result. Returns why there is nothing to see in its picture; nothing where there is."""
@@ -64,7 +67,7 @@ class Wariness:
             return None
         now = self._weighed_at = facts.now
         scores = self._signs.scores(facts)
-        if scores == self._scores and now - self._judged_at < self._patience():
+        if scores == self._scores and now - self._judged_at < self._patience_s:
             return None
         self._scores, self._judged_at = scores, now
         return Scores(DETECTOR, scores)
@@ -72,30 +75,39 @@ class Wariness:
     def judge(self, sample: Sample, decided: Callable[[Decision], None]) -> None:
         """Let the rules take the scores. What they suspect is not passed on: nobody shall look harder for it."""
         self._policies.judge(sample, lambda decision: decided(replace(decision, suspicion=0.0)))
+        self._settle()
 
     def reset(self) -> None:
         """A new session: nothing stands."""
         self._policies.reset()
+        self._tell_anew()
 
     def restore(self, standing: Sequence[Standing]) -> None:
         """Begin, or go on, where the daemon says the rules stand."""
         self._policies.restore(standing)
+        self._tell_anew()
 
     def replace(self, policies: Sequence[Policy]) -> None:
         """Other rules from now on; those that stay keep their standing."""
         self._policies.replace(policies)
+        self._tell_anew()
 
     def decisions(self) -> tuple[Decision, ...]:
         """Where every rule stands."""
         return self._policies.decisions()
 
-    def _patience(self) -> float:
-        """Seconds after which scores that did not change are told again."""
+    def _tell_anew(self) -> None:
+        """Rules that begin, or go on elsewhere, have not heard the scores as they are."""
+        self._judged_at = -math.inf
+
+    def _settle(self) -> None:
+        """Wait for as long as the rules, as they stand now, allow."""
         decisions = self._policies.decisions()
         waits = [d.spacing_s for d in decisions if d.level is Level.SUSPECTED]
         if waits:
-            return min(max(min(waits), EVERY_S), AGAIN_S)
-        return AGAIN_S if any(d.level is not Level.CALM for d in decisions) else float("inf")
+            self._patience_s = min(max(min(waits), EVERY_S), AGAIN_S)
+        else:
+            self._patience_s = AGAIN_S if any(d.level is not Level.CALM for d in decisions) else math.inf
 
 
 def sample(scores: Scores, *, stream: StreamId, session: str, timeline: int, arrival: float, at: datetime,
