@@ -365,10 +365,10 @@ class StreamPipeline:
 
     def judge(self) -> None:
         """Do as `report_level`, but for nothing where all was well and can only still be so."""
-        now = self._clock.monotonic()
+        now = self._now()
         if now >= self._well_until or self._sight.size != self._said_size or not self._life.flowing(now):
             self.report_level()
-        self._be_wary(self._life.last_media if self.spec.fast else now)  # a file read fast has a time of its own
+        self._be_wary(now)
 
     def _be_wary(self, now: float) -> None:
         """Weigh the signs of evasion, about once a second; of an ended stream nothing is left to say."""
@@ -415,8 +415,12 @@ class StreamPipeline:
             self._looks.over()
             self._looks.forget()
 
+    def _now(self) -> float:
+        """A file read fast has a time of its own: that of its newest packet."""
+        return self._life.last_media if self.spec.fast else self._clock.monotonic()
+
     def _standing(self) -> Report:
-        now = self._clock.monotonic()
+        now = self._now()
         standing = self._life.standing(now)
         reason, detail = standing.reason, standing.detail
         if reason is None and standing.phase is Phase.LIVE:

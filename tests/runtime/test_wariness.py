@@ -39,7 +39,7 @@ BRIGHT = RuleSpec(
     severity=Severity.HIGH,
     kind=Kind.CLASSIFIER,
     open=OpenWhen(score=0.8, hits=2, within_s=10, spacing_s=0.4),
-    close=CloseWhen(score=0.5, for_s=30),
+    close=CloseWhen(score=0.6, for_s=30),
     cooldown_s=0,
 )
 
