@@ -7,7 +7,7 @@ import ctypes
 import gc
 import os
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,12 +39,15 @@ from streamwatch.link.messages import (
 )
 from streamwatch.link.transport import Link
 from streamwatch.runtime.pipeline import StreamPipeline
+from streamwatch.runtime.planner import Planner
 from streamwatch.runtime.report import Reporter
 from streamwatch.runtime.supervise import keep
 from streamwatch.runtime.turns import Station
 from streamwatch.runtime.wariness import Wariness
 from streamwatch.runtime.workers import DecoderCache, DecodeWorkers, Job, WorkerStatistics
 from streamwatch.sampling.adaptive import AdaptiveSampler
+from streamwatch.sampling.capacity import Plan, Prices
+from streamwatch.sampling.schedule import Wish
 from streamwatch.sandbox.report import LayerState
 from streamwatch.sources.address import AddressPolicy
 from streamwatch.sources.base import Decoder, Reader
@@ -84,6 +87,8 @@ class Workbench:
         self._orders: Configure | None = None
         self._loaded: dict[DetectorSettings, Detector] = {}
         self._workers: DecodeWorkers | None = None
+        self._prices = Prices()
+        self._planner = Planner(self._prices)
 
     # --- furnishing ------------------------------------------------------------------------------------------------
 
@@ -115,6 +120,11 @@ class Workbench:
         """How busy the decode workers are."""
         return self._workers.statistics() if self._workers else WorkerStatistics(0, 0.0, 0)
 
+    def plan(self, pipelines: Iterable[StreamPipeline]) -> Plan:
+        """Say what gives way during the next second, if anything must."""
+        count = self._workers.count if self._workers else 1
+        return self._planner.look_ahead(pipelines, self.statistics(), count)
+
     @property
     def stuck_readers(self) -> int:
         """Readers' threads that were let go and do not end."""
@@ -141,11 +151,12 @@ class Workbench:
             raise LinkViolation("a stream was assigned before this watcher was configured")
         pipeline = StreamPipeline(
             spec,
-            sampler=self._sampler(spec),
+            sampler=AdaptiveSampler(spec.sampling, rng=self._rng, weight=spec.weight, young=not session),
             policies=self._policies(),
             stations=self._stations(),
             buffer=_buffer(spec),
             workers=_Recorded(self._workers, self._black_box, epoch),
+            prices=self._prices,
             reporter=self._reporter(spec, epoch),
             clock=self._clock,
             loop=self._loop,
@@ -157,7 +168,7 @@ class Workbench:
 
     def adopt(self, pipeline: StreamPipeline, spec: StreamSpec, epoch: int) -> None:
         """Give a pipeline changed settings that need no new connection."""
-        pipeline.adopt(spec, sampler=self._sampler(spec), reporter=self._reporter(spec, epoch))
+        pipeline.adopt(spec, reporter=self._reporter(spec, epoch))
 
     def equip(self, pipeline: StreamPipeline) -> None:
         """Give a pipeline the detectors and rules now in force."""
@@ -189,9 +200,6 @@ class Workbench:
     @property
     def _max_pixels(self) -> int:
         return self._orders.max_pixels if self._orders else 1
-
-    def _sampler(self, spec: StreamSpec) -> AdaptiveSampler:
-        return AdaptiveSampler(spec.sampling, rng=self._rng)
 
     def _stations(self) -> tuple[Station, ...]:
         return tuple(Station(detector, settings.every_s) for settings, detector in self._loaded.items())
@@ -226,12 +234,12 @@ class _Recorded:
         self._black_box = black_box
         self._epoch = epoch
 
-    def submit(self, deadline: float, job: Job) -> bool:
+    def submit(self, wish: Wish, job: Job, *, cost_s: float) -> bool:
         def recorded(cache: DecoderCache) -> None:
             with self._black_box.looking(self._epoch):
                 job(cache)
 
-        return self._workers.submit(deadline, recorded)
+        return self._workers.submit(wish, recorded, cost_s=cost_s)
 
 
 def serve(link_fd: int, *, layers: Sequence[LayerState], refusal: str, black_box: BlackBox, log_level: str) -> None:

@@ -27,7 +27,7 @@ _COVER_PER_STREAM_S: Final = 0.08
 _STEP_S: Final = 1.25
 """A daemon reads a changed configuration a second later at most."""
 _MIB: Final = 1024 * 1024
-_PARTS: Final = ("receive", "decode", "scale", "infer")
+_PARTS: Final = ("receive", "decode", "scale", "infer", "inner")
 _PART: Final = "streamwatch_watcher_cpu_seconds_total{{part={}}}"
 _GAPS: Final = "streamwatch_sample_gap_seconds"
 _SAME_S: Final = 0.05

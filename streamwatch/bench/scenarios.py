@@ -64,6 +64,8 @@ class Scenario:
     most: int = 1000
     """Streams, for Kind.LIMIT and Kind.LOAD."""
     fallback: bool = False
+    hits: int = 1
+    """Over 1: the rule confirms as rules do, hits 400 ms apart, and suspicion looks as often as it likes."""
     goals: tuple[Goal, ...] = ()
 
     @property
@@ -105,6 +107,14 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     Scenario(
         "load-60", "360p", 10, 100, 56, "latency with the core at 60 %", kind=Kind.LOAD, load=0.6,
         goals=(Goal("alert_p95_s", 0.180),),
+    ),
+    Scenario(
+        "confirm-360p", "360p", 2, 24, 120, "from the first suspicious picture to the confirmed alert", lookback_s=4,
+        hits=2, marker_s=40, goals=(Goal("alert_p50_s", 0.7), Goal("alert_p95_s", 1.5)),
+    ),
+    Scenario(
+        "confirm-1080p", "1080p", 2, 8, 120, "the same at 1080p", lookback_s=4,
+        hits=2, marker_s=40, goals=(Goal("alert_p50_s", 0.7), Goal("alert_p95_s", 1.5)),
     ),
     Scenario(
         "limit", "360p", 10, 200, 40, "most streams on the core", kind=Kind.LIMIT, most=1400,

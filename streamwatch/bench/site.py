@@ -77,7 +77,7 @@ class AlertSeen(NamedTuple):
     at: float
     """When it came, seconds since 1970."""
     after_s: float
-    """Seconds since the key picture that opened it had been received."""
+    """Seconds since the first picture that counted had been received."""
 
 
 @dataclass(slots=True)
@@ -92,9 +92,10 @@ class Subscriber:
         try:
             document: dict[str, Any] = json.loads(payload)
             if document["event"] == "opened" and len(self.alerts) < _ALERTS_KEPT:
-                seen = datetime.fromisoformat(document["first_seen"]["at"]).timestamp()
+                hits = document["evidence"]  # in the order in which they were observed: a look-back's are older
+                seen = datetime.fromisoformat(hits[0]["at"]).timestamp()
                 self.alerts.append(AlertSeen(float(at), float(at) - seen))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, IndexError):
             return
 
 

@@ -24,7 +24,7 @@ _NEAR: Final = 0.03
 
 async def run(scenario: Scenario, site: Site, model: Path, *, core: int, told: Told) -> Figures:
     """Measure a scenario once. Raises OutsideError where it cannot be measured."""
-    job = Job(scenario.gap_s, scenario.lookback_s, model, fallback=scenario.fallback)
+    job = Job(scenario.gap_s, scenario.lookback_s, model, fallback=scenario.fallback, hits=scenario.hits)
     async with _watching(site, job, core) as subject:
         few = min(FEW, scenario.streams)
         await subject.begin(few)

@@ -36,15 +36,20 @@ class Job:
     model: Path
     sampling: Mapping[str, Any] = field(default_factory=dict)
     fallback: bool = False
+    hits: int = 1
 
 
 def config(site: Site, job: Job, streams: int) -> dict[str, Any]:
     """What an operator would write.
 
     `min_gap` is `max_gap`: an alarm asks for no further looks, so that the looks a minute are those of a calm stream.
-    One hit opens an alert, so that its latency is that of the path and not of a second look.
+    One hit opens an alert, so that its latency is that of the path and not of a second look. A job of more hits is
+    about just that: it confirms as rules do by default, and suspicion may ask for as many looks as it likes.
     """
     gap = f"{job.gap_s:g}s"
+    confirms = job.hits > 1
+    opened = {"hits": job.hits, "within": "10s", "spacing": "400ms"} if confirms else {"hits": 1, "within": gap}
+    least = "500ms" if confirms else gap
     return {
         "node": "bench",
         "mqtt": {"url": site.broker},
@@ -52,12 +57,12 @@ def config(site: Site, job: Job, streams: int) -> dict[str, Any]:
             {"id": f"s{number:04d}", "url": site.url(number), **({"fallback": True} if job.fallback else {})}
             for number in range(streams)
         ],
-        "sampling": {"max_gap": gap, "min_gap": gap, "lookback": f"{job.lookback_s:g}s", **job.sampling},
+        "sampling": {"max_gap": gap, "min_gap": least, "lookback": f"{job.lookback_s:g}s", **job.sampling},
         "detectors": [{"name": DETECTOR, "kind": "onnx", "model": str(job.model)}],
         "rules": [
             {
                 "name": "marker", "detector": DETECTOR, "label": "marker", "severity": "high", "cooldown": "0s",
-                "open": {"score": 0.8, "hits": 1, "within": gap}, "close": {"score": 0.5, "for": "100ms"},
+                "open": {"score": 0.8, **opened}, "close": {"score": 0.5, "for": "100ms"},
             }
         ],
         "limits": {"watchers": 1, "memory": "16GiB", "max_streams": _MOST},

@@ -82,6 +82,7 @@ def _spec(url: SafeUrl, gap_s: float, *, fast: bool) -> StreamSpec:
             novelty=defaults.novelty,
             jitter=defaults.jitter,
             inner=defaults.inner,
+            young_s=defaults.young,
         ),
         fast=fast,
     )

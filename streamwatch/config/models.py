@@ -93,6 +93,7 @@ class SamplingOverrides(Section):
     novelty: Switch | None = Field(None, description="As sampling.novelty.")
     jitter: Number | None = Field(None, ge=0, le=0.5, description="As sampling.jitter.")
     inner: Number | None = Field(None, ge=0, le=1, description="As sampling.inner.")
+    young: Duration | None = Field(None, ge=0, le=3600, description="As sampling.young.")
 
 
 class Sampling(Section):
@@ -110,6 +111,9 @@ class Sampling(Section):
         0.1, ge=0, le=0.5, description="Share of the gap by which a look may come earlier, drawn anew each time."
     )
     inner: Number = Field(0.05, ge=0, le=1, description="Share of looks taken between key pictures.")
+    young: Duration = written(
+        "1m", ge=0, le=3600, description="How long a new stream is looked at more often, twice as often at first."
+    )
 
 
 class Stream(Section):
@@ -121,7 +125,10 @@ class Stream(Section):
     )
     watch_url: WatchUrl | None = Field(None, description="Where a moderator watches it; stands in every alert.")
     weight: Number = Field(
-        1.0, gt=0, le=1000, description="Share of the machine's looks when there are too few for all."
+        1.0,
+        gt=0,
+        le=1000,
+        description="Looks relative to other streams: more while there is room, and the last to lose any.",
     )
     sampling: SamplingOverrides = Field(
         default_factory=SamplingOverrides, description="Keys of the section `sampling` that differ for this stream."

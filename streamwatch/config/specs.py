@@ -20,6 +20,7 @@ def sampling_spec(config: Config, own: SamplingOverrides | None = None) -> Sampl
         novelty=chosen["novelty"],
         jitter=chosen["jitter"],
         inner=chosen["inner"],
+        young_s=chosen["young"],
     )
 
 

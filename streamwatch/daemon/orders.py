@@ -60,8 +60,8 @@ def lanes(topics: Topics) -> Callable[[str], str]:
 class Demanding(Protocol):
     """What commands need of the fleet."""
 
-    def demand(self, stream: StreamId, suspicion: float) -> None:
-        """Look harder at a stream for a while."""
+    def demand(self, stream: StreamId, suspicion: float, for_s: float = 0.0) -> None:
+        """Look harder at a stream for so long, in the place of what was demanded before; 0: just now."""
         ...
 
 

@@ -9,6 +9,7 @@ import structlog
 from streamwatch.alerts.base import StreamFacts
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.coverage.books import Books
+from streamwatch.daemon.pressure import Pressure
 from streamwatch.daemon.setup import Setup
 from streamwatch.daemon.translate import decision_of
 from streamwatch.domain.clock import Clock
@@ -20,6 +21,8 @@ from streamwatch.telemetry.health import Health
 from streamwatch.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
+
+_DECODING = frozenset({"decode", "inner"})
 
 
 class Reception:
@@ -47,6 +50,7 @@ class Reception:
         self._clock = clock
         self._streams_of = streams_of
         self._on_ready = on_ready
+        self._pressure = Pressure(metrics=metrics, health=health)
         self._beats: dict[int, Beat] = {}
 
     async def on_message(self, slot: int, message: Report) -> None:
@@ -71,6 +75,7 @@ class Reception:
     async def on_lost(self, slot: int, reason: str) -> None:
         """A watcher is gone; its streams are not looked at until it is back."""
         self._beats.pop(slot, None)
+        self._pressure.lost(slot)
         self._metrics.restarts.labels(reason).inc()
         streams = self._streams_of(slot)
         self._books.hindered(streams, Reason.WATCHER, self._clock.monotonic())
@@ -132,10 +137,11 @@ class Reception:
     def _beat(self, slot: int, beat: Beat) -> None:
         before = self._beats.get(slot)
         self._beats[slot] = beat
+        self._pressure.beat(slot, beat)
         for part, spent in beat.cpu.items():
             more = max(spent - (before.cpu.get(part, 0.0) if before else 0.0), 0.0)
             self._metrics.cpu.labels(part).inc(more)
-            if part == "decode":
+            if part in _DECODING:
                 self._metrics.decode.inc(more)
         for transport, received in beat.received.items():
             known = before.received.get(transport, 0) if before else 0

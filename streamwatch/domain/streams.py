@@ -79,6 +79,8 @@ class SamplingSpec:
     """Share of the gap by which a look may come earlier, drawn anew each time."""
     inner: float
     """Share of looks taken inside the group of pictures."""
+    young_s: float = 0.0
+    """For so long after it began a stream is looked at more often; 0: not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class StreamSpec:
     origin: str = "static"
     watch_url: str = ""
     weight: float = 1.0
+    """Over 1: so many times the looks of others while there is room; and the last to give way where there is none."""
     fallback: bool = False
     end_after_s: float | None = None
     """A static stream silent for so long is ended; None for streams of an origin, which knows better."""

@@ -60,6 +60,7 @@ class Assignment:
                 novelty=sampling.novelty,
                 jitter=sampling.jitter,
                 inner=sampling.inner,
+                young_s=sampling.young_s,
                 fallback=spec.fallback,
                 end_after_s=spec.end_after_s,
                 tests=spec.tests,

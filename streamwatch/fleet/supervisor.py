@@ -186,10 +186,10 @@ class Fleet:
         if (assignment := self._assignments.get(stream)) is not None:
             self._slots[assignment.slot].post(Restand(stream=assignment.wire, standing=standing_states(standing)))
 
-    def demand(self, stream: StreamId, suspicion: float) -> None:
-        """Have a stream looked at harder for a while; 0 to 1."""
+    def demand(self, stream: StreamId, suspicion: float, for_s: float = 0.0) -> None:
+        """Have a stream looked at harder, 0 to 1: for `for_s` in the place of what was demanded before, or just now."""
         if (assignment := self._assignments.get(stream)) is not None:
-            self._slots[assignment.slot].post(Demand(stream=assignment.wire, suspicion=suspicion))
+            self._slots[assignment.slot].post(Demand(stream=assignment.wire, suspicion=suspicion, for_s=for_s))
 
     def inspect(self, url: SafeUrl, seconds: float) -> None:
         """Have the first slot say what is at an address: the handler hears `Found`."""

@@ -121,6 +121,7 @@ class Assign(Message):
     novelty: bool
     jitter: Seconds
     inner: Seconds
+    young_s: Seconds = 0.0
     fallback: bool
     end_after_s: Seconds | None
     tests: bool
@@ -152,6 +153,8 @@ class Demand(Message):
     type: Literal["demand"] = "demand"
     stream: StreamName
     suspicion: Score
+    for_s: Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)] = 0.0
+    """It stands for so long, in the place of any that stood before; 0: at once, and fading like suspicion does."""
 
 
 class Inspect(Message):
@@ -212,8 +215,17 @@ class Beat(Message):
     busy_s: Seconds
     """Age of the look that has been in progress longest; a decoder that hangs shows here."""
     rss_bytes: Count
-    cpu: dict[Literal["receive", "decode", "scale", "infer"], Seconds]
-    """Processor seconds by what they were spent on; `receive` is all that is none of the others."""
+    cpu: dict[Literal["receive", "decode", "scale", "infer", "inner"], Seconds]
+    """Processor seconds by what they were spent on; `receive` is all that is none of the others, `inner` the decoding
+    for looks inside groups of pictures."""
+    load: Seconds = 0.0
+    """What the promises ask of the workers, as a share of what they can do; over 1 they cannot be kept."""
+    thrift: Score = 0.0
+    """How much of what nobody was promised is left out: 0 none, 1 all."""
+    suspicion_stretch: Seconds = 1.0
+    """Looks at suspicious streams are so many times farther apart than they should be."""
+    floor_stretch: Seconds = 1.0
+    """The same for all others, of weight 1."""
     stuck_readers: Count = 0
     """Threads of readers that were let go and do not end: each holds a connection."""
     looks_dropped: Count

@@ -99,8 +99,10 @@ def _key(message: Message) -> Hashable | None:
         case RuleLevel():
             alarm = message.level is Level.ALARM
             return ("rule", message.stream, message.session if alarm else "", message.rule, alarm)
-        case StreamLevel() | Assign() | Release() | Restand() | Demand():
+        case StreamLevel() | Assign() | Release() | Restand():
             return (message.type, message.stream)
+        case Demand():  # one that stands and one for now do not replace each other
+            return (message.type, message.stream, message.for_s > 0)
         case Beat() | Configure():
             return (message.type,)
         case _:
@@ -113,13 +115,17 @@ def _outdated_by(message: Message) -> tuple[Hashable, ...]:
         case RuleLevel() if message.level is Level.ALARM:
             return (("rule", message.stream, "", message.rule, False),)
         case Assign():
-            return (("assign", message.stream), ("restand", message.stream), ("demand", message.stream))
+            return (("assign", message.stream), ("restand", message.stream), *_demands(message.stream))
         case Release():
             return (
                 ("assign", message.stream),
                 ("restand", message.stream),
-                ("demand", message.stream),
+                *_demands(message.stream),
                 ("release", message.stream),
             )
         case _:
             return ()
+
+
+def _demands(stream: str) -> tuple[Hashable, ...]:
+    return ("demand", stream, True), ("demand", stream, False)

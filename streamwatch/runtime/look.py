@@ -58,10 +58,18 @@ class Spent(NamedTuple):
     decode_s: float = 0.0
     scale_s: float = 0.0
     infer_s: float = 0.0
+    inner_s: float = 0.0
+    """Decoding for looks inside groups of pictures: what it costs that broadcasters choose the keys."""
 
-    def plus(self, seen: Seen) -> Spent:
+    def plus(self, seen: Seen, *, inner: bool) -> Spent:
         """With a look more."""
-        return Spent(self.decode_s + seen.decode_s, self.scale_s + seen.scale_s, self.infer_s + sum(seen.infer_s))
+        decode_s, inner_s = (0.0, seen.decode_s) if inner else (seen.decode_s, 0.0)
+        return Spent(
+            self.decode_s + decode_s,
+            self.scale_s + seen.scale_s,
+            self.infer_s + sum(seen.infer_s),
+            self.inner_s + inner_s,
+        )
 
     def and_also(self, other: Spent) -> Spent:
         """Both together."""

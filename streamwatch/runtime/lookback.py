@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from streamwatch.domain.media import MediaTime, Packet
 
 SPARE = 2
 """Pictures looked at beyond the hits that are missing: an act is not in every picture."""
+
+PATIENCE_S = 3.0
+"""What follows a suspicious picture comes within its spacing and this, or there is something wrong with its times."""
 
 _ROUNDING_S = 0.001
 
@@ -21,19 +25,28 @@ class Doubt(NamedTuple):
     """Hits that are still missing."""
     spacing_s: float
     """Seconds of media that each must lie from the others."""
+    onward: bool = False
+    """What lies before it was looked at: only what comes after it can tell more."""
 
 
 class SecondLook:
-    """Whether a stream's present suspicion had its second look. One caller at a time."""
+    """Where a stream's present suspicion stands: what lies before it is looked at once, then what follows it, once.
+
+    The first picture that counts beside the suspicious one comes `spacing_s` after it. To look there as soon as it is
+    received is quicker than the next look of a decoder that holds pictures back. One caller at a time.
+    """
 
     def __init__(self) -> None:
         self.pending: Doubt | None = None
         """A doubt whose surroundings have not come yet."""
+        self._until = math.inf
+        self._first: Doubt | None = None
         self._had = False
 
     def reset(self) -> None:
         """Nothing is suspected, or what was belongs to another time."""
-        self.pending, self._had = None, False
+        self.pending = self._first = None
+        self._had = False
 
     def arises(self, around: MediaTime | None, missing: int, spacing_s: float) -> Doubt | None:
         """A look is over, around which so many hits are `missing`. The doubt to clear up now, once a suspicion."""
@@ -41,8 +54,29 @@ class SecondLook:
             self.reset()
         elif not self._had and around is not None:
             self._had = True
-            return Doubt(around, missing, spacing_s)
+            self._first = Doubt(around, missing, spacing_s)
+            return self._first
         return None
+
+    def wait(self, doubt: Doubt, *, now: float, burst_s: float) -> None:
+        """What would clear the doubt up is not there yet; it is given up where it does not come. Monotonic seconds.
+
+        `burst_s`: media comes so much at once.
+        """
+        if self.pending is None:
+            self._until = now + doubt.spacing_s + burst_s + PATIENCE_S
+        self.pending = doubt
+
+    def give_up(self, now: float) -> None:
+        """Wait no longer where media times stand still, say: the looks that come anyway see what there is."""
+        if now > self._until:
+            self.pending = None
+
+    def looked(self, missing: int) -> Doubt | None:
+        """The second look is over, and so many hits are missing after it. What is to be looked at next, if anything."""
+        first, self._first = self._first, None
+        self.pending = None
+        return first._replace(missing=missing, onward=True) if missing and first is not None else None
 
 
 def instants(packets: Sequence[Packet], doubt: Doubt) -> frozenset[MediaTime]:
@@ -52,10 +86,22 @@ def instants(packets: Sequence[Packet], doubt: Doubt) -> frozenset[MediaTime]:
     """
     centre, step = doubt.around.seconds, doubt.spacing_s + _ROUNDING_S
     times = sorted((packet.pts for packet in packets if packet.pts is not None), key=lambda time: time.seconds)
-    before = _spaced([time for time in reversed(times) if time.seconds <= centre - step], step)
     after = _spaced([time for time in times if time.seconds >= centre + step], step)
+    if doubt.onward:
+        return frozenset(after[: doubt.missing])
+    before = _spaced([time for time in reversed(times) if time.seconds <= centre - step], step)
     nearest = sorted((*before, *after), key=lambda time: abs(time.seconds - centre))
     return frozenset(nearest[: doubt.missing + SPARE])
+
+
+def beginning(packets: Sequence[Packet], wanted: Collection[MediaTime]) -> Sequence[Packet]:
+    """What must be decoded to see the wanted pictures: from the newest key picture that is shown before all of them."""
+    earliest = min(time.seconds for time in wanted)
+    for number in range(len(packets) - 1, 0, -1):
+        packet = packets[number]
+        if packet.key and packet.pts is not None and packet.pts.seconds <= earliest:
+            return packets[number:]
+    return packets
 
 
 def _spaced(times: Sequence[MediaTime], step: float) -> list[MediaTime]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from streamwatch.domain.clock import Clock
 from streamwatch.domain.media import Packet
 from streamwatch.runtime import look, lookback
 from streamwatch.runtime.contiguous import Stretch
@@ -19,6 +20,8 @@ from streamwatch.runtime.look import Outcome, Seen
 from streamwatch.runtime.lookback import Doubt
 from streamwatch.runtime.turns import Station, Turns
 from streamwatch.runtime.workers import DecoderCache, Workers
+from streamwatch.sampling.capacity import Prices
+from streamwatch.sampling.schedule import LOOK_BACK_FIRST, Claim, Wish
 from streamwatch.sources.base import PacketBuffer
 
 
@@ -28,7 +31,9 @@ class Aim(StrEnum):
     KEY = "key"
     """A key picture alone."""
     BETWEEN = "between"
-    """A picture between keys, decoded contiguously."""
+    """A picture between keys, while all are decoded because keys alone cannot keep the gap."""
+    INNER = "inner"
+    """A picture between keys that nobody can foresee, decoded with all since its key."""
     BACK = "back"
     """Pictures around a suspicious one, from what was already received."""
 
@@ -59,19 +64,68 @@ class Looked(NamedTuple):
     packet: Packet
     """At which it was begun."""
     seen: Sequence[Seen]
+    size: int = 0
+    """Bytes of all packets that were decoded for it, where those were more than one."""
 
 
 _BROKE_OFF = (Seen(Outcome.FAILED, detail="the look broke off"),)
+
+IN_TIME_S = 1.0
+"""So long after the promise ran out a picture that keeps it is looked at rather than a newer one that breaks it: the
+daemon waits as long before it calls a stream uncovered."""
+
+
+class _Key(NamedTuple):
+    """A key picture that a look may be at."""
+
+    packet: Packet
+    chapter: Chapter
+
+
+class _Choice:
+    """At which key picture a look that waits for a worker will be: known when its turn comes. Under the lock."""
+
+    def __init__(self, first: _Key, promise_until: float) -> None:
+        self._first = self._newest = first
+        self._promise_until = promise_until
+
+    def offer(self, key: _Key) -> None:
+        """A newer one came."""
+        self._newest = key
+
+    def made(self, now: float) -> _Key:
+        """The newest one, but for one that keeps a promise which the newest would break."""
+        first, newest = self._first, self._newest
+        if first.chapter != newest.chapter or newest.packet.arrival <= self._promise_until:
+            return newest
+        in_time = first.packet.arrival <= self._promise_until and now <= self._promise_until + IN_TIME_S
+        return first if in_time else newest
 
 
 class Looks:
     """One stream's. Every method but `wait` under the pipeline's lock; `done` is called in a worker's thread."""
 
     def __init__(
-        self, *, buffer: PacketBuffer, workers: Workers, stations: Sequence[Station], done: Callable[[Looked], None]
+        self,
+        *,
+        buffer: PacketBuffer,
+        workers: Workers,
+        stations: Sequence[Station],
+        done: Callable[[Looked], None],
+        lock: threading.RLock,
+        prices: Prices,
+        clock: Clock,
     ) -> None:
-        """`done` takes a result; whoever takes it calls `over` when everything that follows from it is done."""
+        """`done` takes a result; whoever takes it calls `over` when everything that follows from it is done.
+
+        `lock`: the pipeline's; a worker takes it for a moment, to learn which picture it is to look at.
+        """
         self.buffer = buffer
+        self._lock = lock
+        self._prices = prices
+        self._clock = clock
+        self._choice: _Choice | None = None
+        """Of the look that waits, if it is one at a key picture."""
         self.turns = Turns(tuple(stations))
         self.missed = 0
         """Looks that were due and not taken."""
@@ -112,23 +166,21 @@ class Looks:
         self.buffer.clear()
         self._stretch = None
 
-    def at(self, packet: Packet, deadline: float) -> Begun:
-        """Look at a key picture, or once at a picture between keys."""
+    def at(self, packet: Packet, wish: Wish, *, promise_until: float) -> Begun:
+        """Look at a key picture, or once at a picture between keys.
+
+        While a look at a key waits for its turn, newer keys take the place of older ones: what is looked at late should
+        at least not be old.
+        """
         if packet.key:
-            detectors = self.turns.at(packet.arrival)
-            return self._submit(
-                Aim.KEY,
-                packet,
-                deadline,
-                lambda cache: (look.at_key(lambda: cache.get(packet.config), packet, detectors),),
-            )
-        packets = self.buffer.tail()
+            return self._at_key(packet, wish, promise_until)
+        packets = self.buffer.tail() if self.idle else ()
         if not packets:
             return Begun.NOTHING
         stretch = Stretch(packets)
-        return self._submit(Aim.BETWEEN, packet, deadline, self._through(stretch, packet.arrival, score=True))
+        return self._submit(Aim.INNER, packet, wish, *self._through(stretch, packet.arrival, score=True))
 
-    def feed(self, packet: Packet, deadline: float, *, due: bool) -> Begun:
+    def feed(self, packet: Packet, wish: Wish, *, due: bool) -> Begun:
         """Decode on, packet by packet, since keys alone cannot keep the gap; look at the newest picture if `due`."""
         if self._stretch is None:
             beginning = self.buffer.tail()
@@ -140,53 +192,92 @@ class Looks:
             self.forget()
             return Begun.NOTHING
         if self.idle and (due or self._stretch.ready(packet.arrival)):
-            work = self._through(self._stretch, packet.arrival, score=due)
-            begun = self._submit(Aim.BETWEEN, packet, deadline, work)
+            begun = self._submit(Aim.BETWEEN, packet, wish, *self._through(self._stretch, packet.arrival, score=due))
             if begun is Begun.TURNED_AWAY:
                 self._stretch = None  # what was taken from it is lost to the decoder
             return begun
         return Begun.NOTHING
 
-    def back(self, doubt: Doubt, deadline: float) -> Begun:
-        """Look at what was received around a suspicious picture, far enough from it to count."""
-        packets = self.buffer.held()
+    def back(self, doubt: Doubt, floor: float) -> Begun:
+        """Look at what was received around a suspicious picture, far enough from it to count, before anything else."""
+        packets: Sequence[Packet] = self.buffer.held() if self.idle else ()
         wanted = lookback.instants(packets, doubt)
         if not wanted:
             return Begun.NOTHING
+        packets = lookback.beginning(packets, wanted)
         detectors = self.turns.at(packets[-1].arrival)
-        return self._submit(
-            Aim.BACK,
-            packets[-1],
-            deadline,
-            lambda cache: look.back(lambda: cache.get(packets[0].config), packets, wanted, detectors),
-        )
+        cost_s = self._prices.between_s(packets[0].config.codec, _bytes(packets)) + len(wanted) * self._prices.score_s
+        chapter, newest = self.chapter, packets[-1]
 
-    def _through(self, stretch: Stretch, arrival: float, *, score: bool) -> Callable[[DecoderCache], Sequence[Seen]]:
+        def work(cache: DecoderCache) -> Looked:
+            seen = look.back(lambda: cache.get(packets[0].config), packets, wanted, detectors)
+            return Looked(chapter, Aim.BACK, newest, seen)  # decoded in pieces: no measure of bytes
+
+        return self._submit(Aim.BACK, newest, Wish(Claim.SUSPICION, LOOK_BACK_FIRST, floor), cost_s, work)
+
+    def _at_key(self, packet: Packet, wish: Wish, promise_until: float) -> Begun:
+        key = _Key(packet, self.chapter)
+        if not self.idle:
+            self.missed += 1
+            if self._choice is not None:
+                self._choice.offer(key)
+            return Begun.NOTHING
+        choice = self._choice = _Choice(key, promise_until)
+
+        def work(cache: DecoderCache) -> Looked:
+            with self._lock:
+                chosen, chapter = choice.made(self._clock.monotonic())
+                self._choice = None
+                detectors = self.turns.at(chosen.arrival)
+            seen = look.at_key(lambda: cache.get(chosen.config), chosen, detectors)
+            return Looked(chapter, Aim.KEY, chosen, (seen,))
+
+        cost_s = self._prices.key_s(packet.config.codec, packet.size) + self._prices.score_s
+        begun = self._submit(Aim.KEY, packet, wish, cost_s, work)
+        if begun is not Begun.TAKEN:
+            self._choice = None
+        return begun
+
+    def _through(
+        self, stretch: Stretch, arrival: float, *, score: bool
+    ) -> tuple[float, Callable[[DecoderCache], Looked]]:
         packets = stretch.take(arrival)
         recent, detectors = stretch.recent(), self.turns.at(packets[-1].arrival)
-        return lambda cache: (
-            look.contiguous(lambda: stretch.decoder(cache, packets[0]), packets, detectors, recent=recent, score=score),
-        )
+        aim = Aim.BETWEEN if stretch is self._stretch else Aim.INNER
+        chapter, newest = self.chapter, packets[-1]
+        size = _bytes(packets)
+        cost_s = self._prices.between_s(newest.config.codec, size) + score * self._prices.score_s
+
+        def work(cache: DecoderCache) -> Looked:
+            seen = look.contiguous(
+                lambda: stretch.decoder(cache, packets[0]), packets, detectors, recent=recent, score=score
+            )
+            return Looked(chapter, aim, newest, (seen,), size)
+
+        return cost_s, work
 
     def _submit(
-        self, aim: Aim, packet: Packet, deadline: float, work: Callable[[DecoderCache], Sequence[Seen]]
+        self, aim: Aim, packet: Packet, wish: Wish, cost_s: float, work: Callable[[DecoderCache], Looked]
     ) -> Begun:
         if not self.idle:
-            self.missed += packet.key  # between keys the look in progress answers the same wish
-            return Begun.NOTHING
+            return Begun.NOTHING  # between keys the look in progress answers the same wish
         self._idle.clear()
         self.newest = packet.arrival
         chapter = self.chapter
 
         def job(cache: DecoderCache) -> None:
-            seen: Sequence[Seen] = _BROKE_OFF
+            looked = Looked(chapter, aim, packet, _BROKE_OFF)
             try:
-                seen = work(cache)
+                looked = work(cache)
             finally:
-                self._done(Looked(chapter, aim, packet, seen))
+                self._done(looked)
 
-        if self._workers.submit(deadline, job):
+        if self._workers.submit(wish, job, cost_s=cost_s):
             return Begun.TAKEN
         self.missed += 1
         self._idle.set()
         return Begun.TURNED_AWAY
+
+
+def _bytes(packets: Sequence[Packet]) -> int:
+    return sum(len(packet.data) for packet in packets)

@@ -22,21 +22,21 @@ from streamwatch.domain.decisions import Decision, Standing
 from streamwatch.domain.errors import StreamError
 from streamwatch.domain.media import CodecConfig, FrameRef, MediaInfo, Packet, Sample
 from streamwatch.domain.streams import Reason, StreamSpec
-from streamwatch.evasion.base import Facts
 from streamwatch.evidence.base import Policy
+from streamwatch.runtime.burden import Burden
 from streamwatch.runtime.life import Life, Phase
 from streamwatch.runtime.look import Outcome, Seen, Spent
-from streamwatch.runtime.lookback import SecondLook
+from streamwatch.runtime.lookback import Doubt, SecondLook
 from streamwatch.runtime.looks import Aim, Begun, Chapter, Looked, Looks
 from streamwatch.runtime.policies import Policies
 from streamwatch.runtime.report import Report, Reporter
 from streamwatch.runtime.sight import Sight
 from streamwatch.runtime.timeline import Timeline
 from streamwatch.runtime.turns import Station, Turns
-from streamwatch.runtime.wariness import Wariness
-from streamwatch.runtime.wariness import sample as of_no_picture
+from streamwatch.runtime.wariness import Wariness, facts_of, sample_of, steady
 from streamwatch.runtime.workers import Workers
 from streamwatch.sampling.base import Sampler
+from streamwatch.sampling.capacity import Load, Plan, Prices
 from streamwatch.sources.base import Appetite, PacketBuffer
 
 log = structlog.get_logger(__name__)
@@ -67,6 +67,7 @@ class StreamPipeline:
         stations: Sequence[Station],
         buffer: PacketBuffer,
         workers: Workers,
+        prices: Prices,
         reporter: Reporter,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
@@ -87,9 +88,19 @@ class StreamPipeline:
         self._loop = loop
         self._home = threading.get_ident()
         self._lock = threading.RLock()
-        self._looks = Looks(buffer=buffer, workers=workers, stations=stations, done=self._looked)
+        self._prices = prices
+        self._looks = Looks(
+            buffer=buffer,
+            workers=workers,
+            stations=stations,
+            done=self._looked,
+            lock=self._lock,
+            prices=prices,
+            clock=clock,
+        )
         self._closed = False
         began = clock.monotonic()
+        self._burden = Burden(began)
         self._life = Life(end_after_s=spec.end_after_s, live_at=began if session else None)
         self._timeline = Timeline()
         self._session = session
@@ -109,6 +120,10 @@ class StreamPipeline:
         self._said_size = (0, 0)
         self._stands: Report | None = None
         """As last judged; what was well then and is not judged again is well still."""
+        self._shown = -1
+        """The latest presentation time so far, in ticks; a packet beyond it is an anchor."""
+        self._hints = False
+        """Whether anchors are looked through for signs of novelty."""
         self._plan()
 
     # --- called by the reader, in its own thread -------------------------------------------------------------------
@@ -144,9 +159,15 @@ class StreamPipeline:
                 self._begin_timeline(packet)
             if packet.key or self._appetite.everything:
                 self._looks.buffer.put(packet)
-            if not packet.key and packet.arrival < self._calm_until:
-                return
-            self._consider(packet)
+            anchor = self._hints and self._is_anchor(packet)
+            if packet.key:
+                self._burden.key(len(packet.data))
+            elif packet.arrival < self._calm_until:
+                if not anchor or self._sampler.passed(len(packet.data)):
+                    return
+                anchor = False  # it was told
+                self._sampler.novel(packet.arrival)
+            self._consider(packet, anchor=anchor)
             self._plan()
 
     # --- decisions under the lock ----------------------------------------------------------------------------------
@@ -175,39 +196,57 @@ class StreamPipeline:
             self._wariness.turns(packet.arrival, jumped=jumped, reformatted=packet.config != self._config)
         self._looks.chapter = Chapter(self._session, self._timeline.number)
         self._config, self._second_look.pending = packet.config, None
+        self._shown = -1
 
-    def _consider(self, packet: Packet) -> None:
+    def _is_anchor(self, packet: Packet) -> bool:
+        """Whether it is shown after all that came before it; of one group of pictures, since a key begins anew."""
+        if packet.pts is None:
+            return False
+        ticks = packet.pts.ticks
+        if packet.key or ticks > self._shown:
+            self._shown = ticks
+            return True
+        return False
+
+    def _consider(self, packet: Packet, *, anchor: bool) -> None:
         due = self._sampler.packet(
             arrival=packet.arrival,
             key=packet.key,
             size=len(packet.data),
             media_s=self._timeline.newest.seconds,
             burst_s=self._info.burst_s if self._info else 0.0,
+            anchor=anchor,
         )
         if self._sight.hopeless(packet.config) or not self._looks.turns.stations:
             return
-        deadline = packet.arrival + self._sampler.gap_s
         doubt = self._second_look.pending
-        if doubt is not None and self._looks.idle and self._looks.back(doubt, deadline) is Begun.TAKEN:
-            self._second_look.pending = None
+        if doubt is not None and self._looks.idle:
+            if self._begin_back(doubt) is Begun.TAKEN:
+                self._second_look.pending = None
+            else:
+                self._second_look.give_up(packet.arrival)
         begun = Begun.NOTHING
         if self._sight.keys_useless or self._sampler.between_keys():
-            begun = self._looks.feed(packet, deadline, due=due)
+            begun = self._looks.feed(packet, self._sampler.wish(packet.arrival), due=due)
         else:
             self._looks.stop_between()
             if due:
-                begun = self._looks.at(packet, deadline)
+                wish = self._sampler.wish(packet.arrival)
+                begun = self._looks.at(packet, wish, promise_until=self._sampler.promise_until)
         if begun is not Begun.NOTHING:
             self._sight.tried(turned_away=begun is Begun.TURNED_AWAY)
 
     def _plan(self) -> None:
         """Say what is wanted from now on, and until when a packet between keys changes nothing."""
         due = self._sampler.due
+        sampling = self.spec.sampling
+        self._hints = sampling.novelty and sampling.lookback_s > 0 and not (self._info and self._info.burst_s)
         between = self._looks.between_keys or self._sight.keys_useless or self._sampler.between_keys()
-        lookback = self.spec.sampling.lookback_s > 0
+        lookback = sampling.lookback_s > 0
         if not self._looks.idle:  # it will most likely succeed: nobody should hurry for the next picture meanwhile
             due = due.later(self._looks.newest + self._sampler.gap_s)
-        self._appetite = Appetite(between or lookback, due.key_at, due.look_at, lookback_only=not between)
+        urgent = self._second_look.pending is not None
+        self._appetite = Appetite(between or lookback, due.key_at, due.look_at, not between, urgent)
         self._calm_until = -math.inf if between or self._second_look.pending else min(due.any_at, due.rare_at)
 
     # --- back on the event loop ------------------------------------------------------------------------------------
@@ -250,7 +289,7 @@ class StreamPipeline:
             self.judge()
 
     def _note(self, seen: Seen, looked: Looked) -> Sample | None:
-        self._spent = self._spent.plus(seen)
+        self._learn(seen, looked)
         blind = self._wariness.shown(seen)
         gap_s = self._sight.note(seen, looked.packet, lone=looked.aim is Aim.KEY, blind=blind)
         if seen.outcome is Outcome.FAILED:
@@ -285,25 +324,45 @@ class StreamPipeline:
         )
         return Sample(frame=frame, scores=seen.scores, gap_s=gap_s, decode_s=seen.decode_s, infer_s=sum(seen.infer_s))
 
+    def _learn(self, seen: Seen, looked: Looked) -> None:
+        """What the look cost, and what the next one will."""
+        inner = looked.aim is Aim.INNER
+        self._spent = self._spent.plus(seen, inner=inner)
+        if looked.aim is Aim.KEY:
+            self._prices.decoded(looked.packet.config.codec, looked.packet.size, seen.decode_s, key=True)
+        elif looked.size:
+            self._prices.decoded(looked.packet.config.codec, looked.size, seen.decode_s, key=False)
+        if seen.outcome is Outcome.SCORED:
+            self._prices.scored(seen.scale_s + sum(seen.infer_s))
+
+    def _begin_back(self, doubt: Doubt) -> Begun:
+        now = self._clock.monotonic()
+        return self._looks.back(doubt, self._sampler.wish(now).floor)
+
     def _look_again(self, looked: Looked) -> None:
-        """At the first suspicion: look at once at what surrounds it, as far as it was received."""
-        if looked.chapter != self._looks.chapter:
+        """At the first suspicion: look at once at what lies around it as far as it was received, then at what comes."""
+        if looked.chapter != self._looks.chapter or self._closed:
             return
+        second = self._second_look
+        missing, spacing_s = self._policies.doubt()
+        onward = second.looked(missing) if looked.aim is Aim.BACK else None
         around = next((seen.media for seen in looked.seen if seen.media is not None), None)
-        doubt = self._second_look.arises(around, *self._policies.doubt()) or self._second_look.pending
-        if doubt is None or self._closed:
+        doubt = onward or second.arises(around, missing, spacing_s) or second.pending
+        if doubt is None:
             return
-        begun = self._looks.back(doubt, self._clock.monotonic())
-        more_comes = self._info is not None and self._info.burst_s > 0  # with the rest of its segment
-        self._second_look.pending = doubt if begun is Begun.NOTHING and more_comes else None
+        if self._begin_back(doubt) is Begun.NOTHING:
+            burst_s = self._info.burst_s if self._info else 0.0
+            second.wait(doubt, now=self._clock.monotonic(), burst_s=burst_s)
+        else:
+            second.pending = None
 
     # --- called by the supervisor, on the event loop ---------------------------------------------------------------
 
-    def adopt(self, spec: StreamSpec, *, sampler: Sampler, reporter: Reporter) -> None:
+    def adopt(self, spec: StreamSpec, *, reporter: Reporter) -> None:
         """Go on with changed settings that need no new connection."""
         with self._lock:
             self.spec = spec
-            self._sampler = sampler
+            self._sampler.tune(spec.sampling, weight=spec.weight)
             reporter.take_over(self._report)
             self._report = reporter
             self._plan()
@@ -317,10 +376,43 @@ class StreamPipeline:
         self._wariness.replace(wary)
         self._well_until = -math.inf
 
-    def demand(self, suspicion: float) -> None:
-        """Somebody outside asks for more looks."""
+    def demand(self, suspicion: float, for_s: float = 0.0) -> None:
+        """Somebody outside asks for more looks: for so many seconds, or at once and fading."""
         with self._lock:
-            self._sampler.suspect(suspicion, self._clock.monotonic())
+            now = self._clock.monotonic()
+            if for_s > 0:
+                self._sampler.demand(suspicion, until=now + for_s, now=now)
+            else:
+                self._sampler.suspect(suspicion, now)
+            self._plan()
+
+    def load(self) -> Load | None:
+        """What this stream asks of the workers; None while nothing of it comes."""
+        with self._lock:
+            now = self._clock.monotonic()
+            bytes_per_s = self._burden.rate(self.received, now)
+            if self._config is None or not self._life.flowing(now) or self._sight.hopeless(self._config):
+                return None
+            pace, codec, prices = self._sampler.pace, self._config.codec, self._prices
+            inner = self.spec.sampling.inner if self.spec.sampling.lookback_s > 0 else 0.0
+            between_s = prices.between_s(codec, bytes_per_s)
+            return Load(
+                look_s=prices.key_s(codec, self._burden.key_bytes) + prices.score_s,
+                score_s=prices.score_s,
+                between_s=between_s,
+                key_interval_s=pace.key_interval_s,
+                promise_s=pace.promise_s,
+                wish_s=pace.wish_s,
+                aim_s=pace.aim_s,
+                suspicious=pace.suspicious,
+                weight=pace.weight,
+                extra_s=inner * between_s * pace.key_interval_s / 2,
+            )
+
+    def press(self, plan: Plan) -> None:
+        """The plan of the whole watcher from now on."""
+        with self._lock:
+            self._sampler.press(plan)
             self._plan()
 
     def restore(self, standing: Sequence[Standing]) -> None:
@@ -372,41 +464,20 @@ class StreamPipeline:
 
     def _be_wary(self, now: float) -> None:
         """Weigh the signs of evasion, about once a second; of an ended stream nothing is left to say."""
-        stands = self._stands
-        if stands is None or stands.ended or not self._wariness.due(now):
+        stands, wariness = self._stands, self._wariness
+        if stands is None or stands.ended or not wariness.due(now):
             return
         with self._lock:
-            scores = self._wariness.weigh(self._facts(stands, now))
-            media_s = self._timeline.newest.seconds
-        if scores is None:
-            return
-        found = of_no_picture(
-            scores,
-            stream=self.spec.id,
-            session=self._session,
-            timeline=self._timeline.number,
-            arrival=now,
-            at=self._clock.now(),
-            media_s=media_s,
-            size=self._sight.size,
-        )
-        self._wariness.judge(found, self._report.decided)
-
-    def _facts(self, stands: Report, now: float) -> Facts:
-        info = self._info
-        width, height = self._sight.size
-        if not width and info is not None:
-            width, height = info.config.width, info.config.height
-        return Facts(
-            now=now,
-            live=stands.live,
-            reason=stands.reason,
-            media_at=self._life.last_media,
-            received=self.received,
-            steady=info is not None and not info.burst_s and not info.on_demand and not self.spec.fast,
-            width=width,
-            height=height,
-        )
+            media_at, received, time = self._life.last_media, self.received, self._timeline
+            made = steady(self._info) and not self.spec.fast
+            facts = facts_of(stands, self._info, now=now, media_at=media_at, received=received, steady=made)
+            scores = wariness.weigh(facts)
+        if scores is not None:
+            at, media_s, session = self._clock.now(), time.newest.seconds, self._session
+            wariness.judge(
+                sample_of(scores, facts, stream=self.spec.id, session=session, timeline=time.number, at=at,
+                          media_s=media_s), self._report.decided,
+            )  # fmt: skip
 
     def close(self) -> None:
         """Take no more packets."""

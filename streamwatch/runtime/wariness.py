@@ -13,12 +13,13 @@ from datetime import datetime
 
 from streamwatch.domain.decisions import Decision, Level, Standing
 from streamwatch.domain.evasion import DETECTOR
-from streamwatch.domain.media import FrameRef, Sample, Scores
+from streamwatch.domain.media import FrameRef, MediaInfo, Sample, Scores
 from streamwatch.domain.streams import StreamId
 from streamwatch.evasion.base import Facts, Shown, Signs
 from streamwatch.evidence.base import Policy
 from streamwatch.runtime.look import Seen
 from streamwatch.runtime.policies import Policies
+from streamwatch.runtime.report import Report
 
 EVERY_S = 1.0
 """Facts are weighed so often; the shortest sign lasts ten times as long."""
@@ -110,18 +111,43 @@ class Wariness:
             self._patience_s = AGAIN_S if any(d.level is not Level.CALM for d in decisions) else math.inf
 
 
-def sample(scores: Scores, *, stream: StreamId, session: str, timeline: int, arrival: float, at: datetime,
-           media_s: float, size: tuple[int, int]) -> Sample:  # fmt: skip
+def steady(info: MediaInfo | None) -> bool:
+    """Whether bytes come as they are made: neither in bursts, nor only as far as we ask for them."""
+    return info is not None and not info.burst_s and not info.on_demand
+
+
+def facts_of(
+    stands: Report, info: MediaInfo | None, *, now: float, media_at: float, received: int, steady: bool
+) -> Facts:
+    """What `Signs` want to know of how a stream stands; its size as its format says, where no picture has told."""
+    width, height = stands.width, stands.height
+    if not width and info is not None:
+        width, height = info.config.width, info.config.height
+    return Facts(
+        now=now,
+        live=stands.live,
+        reason=stands.reason,
+        media_at=media_at,
+        received=received,
+        steady=steady,
+        width=width,
+        height=height,
+    )
+
+
+def sample_of(
+    scores: Scores, facts: Facts, *, stream: StreamId, session: str, timeline: int, at: datetime, media_s: float
+) -> Sample:
     """Scores as a sample of no picture: its time is the moment at which the facts were weighed."""
     frame = FrameRef(
         stream=stream,
         session=session,
         timeline=timeline,
         media_s=round(media_s, 6),
-        arrival=arrival,
+        arrival=facts.now,
         at=at,
         key=False,
-        width=size[0],
-        height=size[1],
+        width=facts.width,
+        height=facts.height,
     )
     return Sample(frame=frame, scores=(scores,), gap_s=None, decode_s=0.0, infer_s=0.0)

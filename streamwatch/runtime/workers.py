@@ -1,4 +1,4 @@
-"""Decode workers: a few threads that take the look with the earliest deadline first.
+"""Decode workers: a few threads that take the looks of all streams in the order of the schedule.
 
 Decoders belong to the threads, not to streams: one decoder per codec configuration and thread is exact for lone key
 pictures (packet, drain, flush leave nothing behind) and saves a megabyte or more per stream.
@@ -6,8 +6,8 @@ pictures (packet, drain, flush leave nothing behind) and saves a megabyte or mor
 
 from __future__ import annotations
 
-import heapq
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -16,6 +16,7 @@ import structlog
 
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.media import CodecConfig
+from streamwatch.sampling.schedule import Schedule, Wish
 from streamwatch.sources.base import Decoder, DecoderFactory
 
 log = structlog.get_logger(__name__)
@@ -54,8 +55,8 @@ Job = Callable[[DecoderCache], None]
 class Workers(Protocol):
     """Where a pipeline takes its looks."""
 
-    def submit(self, deadline: float, job: Job) -> bool:
-        """Queue a job, the earliest deadline first; False when there is no room. Any thread."""
+    def submit(self, wish: Wish, job: Job, *, cost_s: float) -> bool:
+        """Let a job wait for its turn; False when there is no room. `cost_s`: what it will take. Any thread."""
         ...
 
 
@@ -67,20 +68,30 @@ class WorkerStatistics(NamedTuple):
     """Age of the job that has been running longest, seconds."""
     refused: int
     """Jobs not taken because the queue was full."""
+    wall_s: float = 0.0
+    """Seconds that finished jobs took, all together …"""
+    processor_s: float = 0.0
+    """… and the processor time among them."""
+
+
+class _Queued(NamedTuple):
+    job: Job
+    cost_s: float
 
 
 class DecodeWorkers:
-    """`count` threads over one bounded queue, ordered by deadline. `submit` may be called from any thread."""
+    """`count` threads over one bounded schedule. `submit` may be called from any thread."""
 
     def __init__(self, count: int, factory: DecoderFactory, *, clock: Clock, limit: int = 4096) -> None:
+        self.count = count
         self._factory = factory
         self._clock = clock
         self._limit = limit
-        self._queue: list[tuple[float, int, Job]] = []
+        self._schedule: Schedule[_Queued] = Schedule()
         self._ready = threading.Condition()
         self._running: dict[int, float] = {}
-        self._order = 0
         self._refused = 0
+        self._wall_s = self._processor_s = 0.0
         self._stopping = False
         self._threads = [
             threading.Thread(target=self._work, args=(number,), name=f"decode-{number}", daemon=True)
@@ -89,14 +100,13 @@ class DecodeWorkers:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, deadline: float, job: Job) -> bool:
+    def submit(self, wish: Wish, job: Job, *, cost_s: float) -> bool:
         """Queue a job; False (and counted) when the queue is full or the workers stop."""
         with self._ready:
-            if self._stopping or len(self._queue) >= self._limit:
+            if self._stopping or len(self._schedule) >= self._limit:
                 self._refused += 1
                 return False
-            self._order += 1
-            heapq.heappush(self._queue, (deadline, self._order, job))
+            self._schedule.put(wish, _Queued(job, cost_s))
             self._ready.notify()
         return True
 
@@ -105,13 +115,13 @@ class DecodeWorkers:
         with self._ready:
             oldest = min(self._running.values(), default=None)
             busy = 0.0 if oldest is None else max(self._clock.monotonic() - oldest, 0.0)
-            return WorkerStatistics(len(self._queue), busy, self._refused)
+            return WorkerStatistics(len(self._schedule), busy, self._refused, self._wall_s, self._processor_s)
 
     def close(self) -> None:
         """Finish running jobs, drop queued ones, join; a thread stuck in a decoder is left to the process."""
         with self._ready:
             self._stopping = True
-            self._queue.clear()
+            self._schedule.clear()
             self._ready.notify_all()
         for thread in self._threads:
             thread.join(JOIN_S)
@@ -120,17 +130,27 @@ class DecodeWorkers:
         cache = DecoderCache(self._factory)
         while True:
             with self._ready:
-                while not self._queue and not self._stopping:
+                while not len(self._schedule) and not self._stopping:
                     self._ready.wait()
                 if self._stopping:
                     return
-                _, _, job = heapq.heappop(self._queue)
-                self._running[number] = self._clock.monotonic()
+                began = self._clock.monotonic()
+                taken = self._schedule.take(began)
+                if taken is None:
+                    continue
+                (job, cost_s), claim = taken
+                self._schedule.spent(claim, cost_s)
+                self._running[number] = began
+            used = time.thread_time()
             try:
                 job(cache)
             except Exception:  # a job that fails in a way nobody foresaw must not cost the worker
                 log.exception("look failed unexpectedly")
             finally:
-                del job  # it holds packets; the thread may wait long for the next one
+                del job, taken  # they hold packets; the thread may wait long for the next one
+                used = time.thread_time() - used
                 with self._ready:
-                    self._running.pop(number, None)
+                    took = max(self._clock.monotonic() - self._running.pop(number, began), used)
+                    self._schedule.spent(claim, took - cost_s)
+                    self._wall_s += took
+                    self._processor_s += used

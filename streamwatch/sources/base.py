@@ -27,6 +27,8 @@ class Appetite(NamedTuple):
     lookback_only: bool = False
     """`everything` is for the look-back alone: a reader that fetches on demand does without, and fetches what lies
     around a suspicious picture when it is asked for everything in earnest."""
+    urgent: bool = False
+    """The next picture decides whether something is an alarm: bytes should not wait."""
 
 
 EVERYTHING = Appetite(everything=True, key_at=float("-inf"), look_at=float("-inf"))

@@ -68,8 +68,19 @@ class Metrics:
         self.decode = Counter("streamwatch_decode_seconds", "Processor seconds spent decoding", registry=registry)
         self.cpu = Counter(
             "streamwatch_watcher_cpu_seconds",
-            "Processor seconds of the watchers: receive (with all that is not named), decode, scale, infer",
+            "Processor seconds of the watchers: receive (with all that is not named), decode, scale, infer, inner",
             ["part"],
+            registry=registry,
+        )
+        self.load = Gauge(
+            "streamwatch_load",
+            "Looks that the promises ask for, as a share of what the fullest watcher can take",
+            registry=registry,
+        )
+        self.stretch = Gauge(
+            "streamwatch_stretch",
+            "By how much the fullest watcher stretches gaps: of calm streams (floor), of suspicious ones (suspicion)",
+            ["claim"],
             registry=registry,
         )
         self.inference = Histogram(

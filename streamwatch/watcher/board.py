@@ -86,6 +86,10 @@ class Board:
         watched = self._watched.get(StreamId(stream))
         return watched.pipeline if watched else None
 
+    def pipelines(self) -> tuple[StreamPipeline, ...]:
+        """All of them."""
+        return tuple(watched.pipeline for watched in self._watched.values())
+
     def tallies(self) -> list[Tally]:
         """What all streams cost, released ones included, one line a transport."""
         return _summed([*self._retired, *(watched.pipeline.tally for watched in self._watched.values())])
@@ -141,6 +145,7 @@ def spec_of(message: Assign) -> StreamSpec:
             novelty=message.novelty,
             jitter=message.jitter,
             inner=message.inner,
+            young_s=message.young_s,
         ),
         fallback=message.fallback,
         end_after_s=message.end_after_s,

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -33,8 +33,9 @@ from streamwatch.link.messages import (
     ToWatcher,
 )
 from streamwatch.runtime.look import Spent
-from streamwatch.runtime.pipeline import Tally
+from streamwatch.runtime.pipeline import StreamPipeline, Tally
 from streamwatch.runtime.workers import WorkerStatistics
+from streamwatch.sampling.capacity import CALM, Plan
 from streamwatch.watcher.board import Board, Builder, standings
 
 log = structlog.get_logger(__name__)
@@ -69,6 +70,10 @@ class Workshop(Builder, Protocol):
 
     def statistics(self) -> WorkerStatistics:
         """How busy the decode workers are."""
+        ...
+
+    def plan(self, pipelines: Iterable[StreamPipeline]) -> Plan:
+        """Say what gives way during the next second, if anything must; the streams know it then."""
         ...
 
     @property
@@ -159,11 +164,16 @@ class WatcherService:
         while True:
             statistics = self._workshop.statistics()
             tallies = self._board.tallies() if self._board else []
+            plan = self._workshop.plan(self._board.pipelines()) if self._board else CALM
             self._wire.post(
                 Beat(
                     busy_s=statistics.busy_s,
                     rss_bytes=self._rss(),
                     cpu=_cpu(tallies, self._cpu_s()),
+                    load=plan.load,
+                    thrift=plan.thrift,
+                    suspicion_stretch=plan.suspicion_stretch,
+                    floor_stretch=plan.floor_stretch,
                     stuck_readers=self._workshop.stuck_readers,
                     looks_dropped=sum(t.looks_missed for t in tallies) + statistics.refused,
                     packets_dropped=sum(t.packets_dropped for t in tallies),
@@ -186,16 +196,19 @@ def _obey(message: Assign | Restand | Release | Demand, board: Board) -> None:
         case Demand():
             pipeline = board.pipeline(message.stream)
             if pipeline is not None:
-                pipeline.demand(message.suspicion)
+                pipeline.demand(message.suspicion, message.for_s)
 
 
-def _cpu(tallies: Sequence[Tally], whole_s: float) -> dict[Literal["receive", "decode", "scale", "infer"], float]:
+def _cpu(
+    tallies: Sequence[Tally], whole_s: float
+) -> dict[Literal["receive", "decode", "scale", "infer", "inner"], float]:
     spent = functools.reduce(Spent.and_also, (tally.spent for tally in tallies), Spent())
     return {
         "receive": max(whole_s - sum(spent), 0.0),
         "decode": spent.decode_s,
         "scale": spent.scale_s,
         "infer": spent.infer_s,
+        "inner": spent.inner_s,
     }
 
 

@@ -49,7 +49,7 @@ def test_streams_are_spread_over_the_publishers(tmp_path: Path) -> None:
 def test_opened_alerts_are_timed_and_everything_else_is_passed_over() -> None:
     subscriber = Subscriber()
     for line in (
-        '1000.5 {"event":"opened","first_seen":{"at":"1970-01-01T00:16:40.400Z"}}',
+        '1000.5 {"event":"opened","evidence":[{"at":"1970-01-01T00:16:40.400Z"}]}',
         '1001.0 {"event":"closed","first_seen":{"at":"1970-01-01T00:16:40.400Z"}}',
         "1002.0 ", "no time at all", '1003.0 {"event":"opened"}',
     ):  # fmt: skip

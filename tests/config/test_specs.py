@@ -9,7 +9,9 @@ from tests.config.conftest import HEAD, MINIMAL
 
 def test_the_smallest_file_gives_these_values(desk):
     config = desk.load(MINIMAL).config
-    sampling = SamplingSpec(max_gap_s=10.0, min_gap_s=0.5, lookback_s=4.0, novelty=True, jitter=0.1, inner=0.05)
+    sampling = SamplingSpec(
+        max_gap_s=10.0, min_gap_s=0.5, lookback_s=4.0, novelty=True, jitter=0.1, inner=0.05, young_s=60
+    )
     assert sampling_spec(config) == sampling
     assert stream_specs(config) == (
         StreamSpec(
@@ -42,7 +44,7 @@ def test_a_stream_changes_only_what_it_says(desk):
     ).config
     (stream,) = stream_specs(config)
     assert stream.sampling == SamplingSpec(
-        max_gap_s=3.0, min_gap_s=0.5, lookback_s=2.0, novelty=False, jitter=0.0, inner=0.05
+        max_gap_s=3.0, min_gap_s=0.5, lookback_s=2.0, novelty=False, jitter=0.0, inner=0.05, young_s=60
     )
     assert (stream.weight, stream.fallback, stream.end_after_s, stream.tests) == (2.0, True, 60.0, False)
     assert (stream.audience, stream.watch_url) == (Audience.PRIVATE, "https://h/a")

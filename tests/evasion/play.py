@@ -13,7 +13,7 @@ from streamwatch.evasion.base import Facts, Shown
 from streamwatch.evasion.rules import builtin
 from streamwatch.evasion.signs import StreamSigns
 from streamwatch.evidence.kofn import KOfN
-from streamwatch.runtime.wariness import Wariness, sample
+from streamwatch.runtime.wariness import Wariness, sample_of
 
 EPOCH = datetime(2026, 11, 21, tzinfo=UTC)
 ALL = (1 << 256) - 1
@@ -95,8 +95,7 @@ class Play:
             return
         self.judged += 1
         at = EPOCH + timedelta(seconds=self.now)
-        made = sample(scores, stream=StreamId("lobby"), session="s", timeline=0, arrival=self.now, at=at,
-                      media_s=self.now, size=self.size)  # fmt: skip
+        made = sample_of(scores, facts, stream=StreamId("lobby"), session="s", timeline=0, at=at, media_s=self.now)
         self.wariness.judge(made, lambda _decision: None)
         for decision in self.wariness.decisions():
             if self._levels.get(decision.rule, Level.CALM) is not decision.level:

@@ -42,7 +42,8 @@ class FakeFleet:
     def restand(self, stream: StreamId, standing: Sequence[Standing]) -> None:
         self.standing[stream] = tuple(standing)
 
-    def demand(self, stream: StreamId, suspicion: float) -> None:
+    def demand(self, stream: StreamId, suspicion: float, for_s: float = 0.0) -> None:
+        del for_s
         self.demands.append((stream, suspicion))
 
     async def reconfigure(self, configure: Configure) -> None:

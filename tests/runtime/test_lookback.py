@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from streamwatch.domain.media import CodecConfig, MediaTime, Packet
-from streamwatch.runtime.lookback import Doubt, instants
+from streamwatch.runtime.lookback import Doubt, SecondLook, beginning, instants
 
 CONFIG = CodecConfig("h264")
 
@@ -47,3 +47,48 @@ def test_all_lie_apart_by_the_rules_spacing(spacing: float):
 def test_pictures_without_a_time_are_passed_over():
     packets = [packet._replace(pts=None) for packet in held(0, 4)]
     assert looked_at(packets, 2.0) == []
+
+
+def at(seconds: float) -> MediaTime:
+    return MediaTime.of(round(seconds * 1000), Fraction(1, 1000))
+
+
+def test_once_what_lies_before_was_looked_at_the_first_picture_after_it_that_counts_is_chosen():
+    assert [time.seconds for time in instants(held(0, 8), Doubt(at(4.0), 1, 0.4, onward=True))] == pytest.approx([4.44])
+    assert instants(held(0, 4.4), Doubt(at(4.0), 1, 0.4, onward=True)) == frozenset()
+
+
+def test_no_more_is_decoded_than_what_the_wanted_pictures_need():
+    packets = held(0, 8)
+    assert beginning(packets, [at(4.44), at(5.0)])[0].pts == at(4)
+    assert beginning(packets, [at(3.96), at(5.0)])[0].pts == at(2)
+    assert beginning(packets, [at(0.2)])[0].pts == at(0)
+
+
+def test_a_suspicion_is_looked_around_once_then_onward_once_and_then_left_to_the_looks_that_come():
+    second = SecondLook()
+    assert second.arises(at(4), 1, 0.4) == Doubt(at(4), 1, 0.4)
+    assert second.looked(missing=1) == Doubt(at(4), 1, 0.4, onward=True)
+    assert second.looked(missing=1) is None
+    assert second.arises(at(5), 1, 0.4) is None
+    assert second.arises(at(6), 0, 0.0) is None  # it was confirmed, or faded
+    assert second.arises(at(90), 1, 0.4) == Doubt(at(90), 1, 0.4)
+
+
+def test_what_was_confirmed_by_what_lay_before_it_needs_nothing_more():
+    second = SecondLook()
+    second.arises(at(4), 1, 0.4)
+    assert second.looked(missing=0) is None
+
+
+def test_what_does_not_come_is_not_waited_for_longer_than_it_could_take():
+    second, doubt = SecondLook(), Doubt(at(4), 1, 0.4, onward=True)
+    second.wait(doubt, now=100, burst_s=0)
+    second.wait(doubt, now=102, burst_s=0)  # asking again does not prolong it
+    second.give_up(103)
+    assert second.pending is doubt
+    second.give_up(103.5)
+    assert second.pending is None
+    second.wait(doubt, now=200, burst_s=6)
+    second.give_up(209)
+    assert second.pending is doubt

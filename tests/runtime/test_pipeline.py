@@ -21,6 +21,8 @@ from streamwatch.runtime.report import Reporter
 from streamwatch.runtime.turns import Station
 from streamwatch.runtime.workers import DecodeWorkers, Job
 from streamwatch.sampling.adaptive import AdaptiveSampler
+from streamwatch.sampling.capacity import Plan, Prices
+from streamwatch.sampling.schedule import Claim, Wish
 from streamwatch.sources.gop import GopBuffer
 from tests.fakes.clock import FakeClock
 from tests.fakes.decoder import FakeDecoder
@@ -38,13 +40,14 @@ RULE = RuleSpec(
     cooldown_s=0,
 )
 SAMPLING = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0, inner=0)
+FIRST = Wish(Claim.FLOOR, 0, 0)
 
 
 class NoRoom:
     """Workers that are too busy."""
 
-    def submit(self, deadline: float, job: Job) -> bool:
-        del deadline, job
+    def submit(self, wish: Wish, job: Job, *, cost_s: float) -> bool:
+        del wish, job, cost_s
         return False
 
 
@@ -65,6 +68,7 @@ class Stage:
             stations=[Station(ShadeDetector())],
             buffer=GopBuffer(max_seconds=4, max_bytes=1 << 20),
             workers=self.workers,
+            prices=Prices(),
             reporter=Reporter(stream=spec.id, epoch=1, emit=self.said.append, clock=self.clock),
             clock=self.clock,
             loop=asyncio.get_running_loop(),
@@ -170,6 +174,20 @@ async def test_a_suspicion_that_nothing_before_it_bears_out_is_not_looked_back_a
     assert [word for word, _ in stage.decoded].count("pictures") == 1
 
 
+async def test_a_suspicion_is_confirmed_by_the_first_picture_that_counts_as_soon_as_it_is_received(
+    stage: Stage,
+) -> None:
+    for _ in range(4):
+        await stage.put("shade:0")
+    await stage.put("shade:250", after=8)
+    begin = stage.clock.monotonic()
+    for _ in range(30):
+        await stage.put("shade:250", key=False, after=0.04)
+        if stage.of(RuleLevel)[-1].level is Level.ALARM:
+            break
+    assert stage.clock.monotonic() - begin == pytest.approx(0.44, abs=0.05)
+
+
 async def test_where_media_comes_in_bursts_the_rest_of_the_segment_confirms(stage: Stage) -> None:
     stage.pipeline.opened(MediaInfo(H264, "hls", burst_s=4, on_demand=True))
     await stage.put("shade:250")
@@ -199,7 +217,7 @@ async def test_calm_between_keys_only_the_buffer_is_fed(stage: Stage) -> None:
 async def test_nobody_hurries_for_the_next_picture_while_one_is_looked_at(stage: Stage) -> None:
     arrival = stage.clock.monotonic()
     hold = threading.Event()
-    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
     stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=True, arrival=arrival))
     assert stage.pipeline.appetite().look_at == arrival + 10
     hold.set()
@@ -336,7 +354,7 @@ async def test_a_suspicion_against_one_publisher_is_none_against_the_next(stage:
 
 async def test_what_was_seen_of_one_publisher_is_not_laid_to_the_next(stage: Stage) -> None:
     hold = threading.Event()
-    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
     stage.pipeline.put(Packet(H264, b"shade:250", None, None, key=True, arrival=stage.clock.monotonic()))
     stage.pipeline.finished()
     stage.clock.advance(1)
@@ -347,10 +365,10 @@ async def test_what_was_seen_of_one_publisher_is_not_laid_to_the_next(stage: Sta
     assert stage.of(RuleLevel) == []
 
 
-async def test_a_picture_keeps_the_timeline_in_which_it_was_looked_at(stage: Stage) -> None:
+async def test_a_look_that_waits_is_at_the_newest_key_and_in_its_timeline(stage: Stage) -> None:
     await stage.put("shade:0")
     hold = threading.Event()
-    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
     for media_s in (60, 20):
         stage.clock.advance(8)
         time = MediaTime.of(media_s, Fraction(1))
@@ -360,15 +378,41 @@ async def test_a_picture_keeps_the_timeline_in_which_it_was_looked_at(stage: Sta
     stage.pipeline._policies.judge = lambda sample, told: seen.append(sample.frame.timeline) or judge(sample, told)
     hold.set()
     await stage.settled()
-    assert seen[0] == 0
-    assert [word for word, _ in stage.decoded].count("pictures") == 0  # what is held belongs to another timeline
+    assert seen == [1]
+
+
+async def kept_waiting(stage: Stage, *, key_times: list[float], until: float) -> float:
+    """A look at the first of these keys waits until then, seconds after a scored picture. When what it saw arrived."""
+    await stage.put("shade:0")
+    begin = stage.clock.monotonic()
+    hold = threading.Event()
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
+    for at in key_times:
+        stage.clock.advance(begin + at - stage.clock.monotonic())
+        stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=True, arrival=stage.clock.monotonic()))
+    stage.clock.advance(begin + until - stage.clock.monotonic())
+    hold.set()
+    await stage.settled()
+    return stage.of(Sampled)[-1].arrival - begin
+
+
+async def test_a_newer_key_that_keeps_the_promise_too_takes_the_place_of_an_older_one(stage: Stage) -> None:
+    assert await kept_waiting(stage, key_times=[8, 9.5], until=9.6) == pytest.approx(9.5)
+
+
+async def test_a_picture_in_time_is_not_given_up_for_one_that_breaks_the_promise(stage: Stage) -> None:
+    assert await kept_waiting(stage, key_times=[8, 10.5], until=10.6) == pytest.approx(8)
+
+
+async def test_where_the_promise_is_broken_already_what_is_looked_at_is_not_old(stage: Stage) -> None:
+    assert await kept_waiting(stage, key_times=[8, 12, 20, 30], until=31) == pytest.approx(30)
 
 
 async def test_on_the_event_loop_nobody_waits_for_a_look(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.pipeline.spec = replace(stage.pipeline.spec, fast=True)
     monkeypatch.setattr("streamwatch.runtime.pipeline.PATIENCE_S", 0.2)
     hold = threading.Event()
-    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
     with structlog.testing.capture_logs() as said:
         for _ in range(2):
             stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=True, arrival=stage.clock.monotonic()))
@@ -380,7 +424,7 @@ async def test_on_the_event_loop_nobody_waits_for_a_look(stage: Stage, monkeypat
 async def test_a_look_in_progress_is_overload_only_when_it_takes_long(stage: Stage) -> None:
     await stage.put("shade:0")
     hold = threading.Event()
-    stage.workers.submit(0, lambda _: hold.wait(5))
+    stage.workers.submit(FIRST, lambda _: hold.wait(5), cost_s=0)
     stage.clock.advance(10.1)  # its segment came a little late, say
     stage.pipeline.put(Packet(H264, b"shade:0", None, None, key=True, arrival=stage.clock.monotonic()))
     stage.pipeline.judge()
@@ -441,3 +485,64 @@ async def test_packets_after_closing_are_ignored(stage: Stage) -> None:
     stage.pipeline.close()
     await stage.put("shade:0")
     assert stage.said == []
+
+
+# --- novelty and the plan ---------------------------------------------------------------------------------------------
+
+
+async def groups(stage: Stage, count: int, *, size: int = 400, spike_in: int | None = None) -> None:
+    """Groups of pictures of 2 s: a key and seven anchors; in one group the third anchor is far larger."""
+    for number in range(count):
+        await stage.put("shade:0", after=0.25)
+        for anchor in range(7):
+            large = number == spike_in and anchor == 2
+            await stage.put("shade:0" + " " * (size * 5 if large else size), key=False, after=0.25)
+
+
+async def test_a_packet_far_larger_than_its_like_brings_the_next_look_forward_to_the_next_key(stage: Stage) -> None:
+    await groups(stage, 6, spike_in=5)
+    looks = len(stage.scores)
+    await stage.put("shade:0", after=0.25)
+    gap = stage.of(Sampled)[-1].gap_s
+    assert len(stage.scores) == looks + 1
+    assert gap is not None
+    assert gap < 8
+
+
+async def test_without_novelty_it_does_not(stage: Stage) -> None:
+    spec = replace(stage.pipeline.spec, sampling=replace(SAMPLING, novelty=False))
+    stage.pipeline.adopt(spec, reporter=stage.pipeline._report)
+    await groups(stage, 6, spike_in=5)
+    looks = len(stage.scores)
+    await stage.put("shade:0", after=0.25)
+    assert len(stage.scores) == looks
+
+
+async def test_a_stream_says_what_it_asks_for_and_one_that_is_silent_asks_for_nothing(stage: Stage) -> None:
+    assert stage.pipeline.load() is None
+    for _ in range(8):
+        await stage.put("shade:0" + " " * 1000)
+    load = stage.pipeline.load()
+    assert load is not None
+    assert (load.promise_s, load.key_interval_s, load.suspicious) == (8, 2, False)
+    stage.pipeline.demand(1.0, for_s=60)
+    load = stage.pipeline.load()
+    assert load is not None
+    assert load.suspicious
+    assert load.aim_s < 1
+    stage.clock.advance(5)
+    assert stage.pipeline.load() is None
+
+
+async def test_where_suspicion_is_stretched_beyond_the_key_interval_nothing_is_decoded_between_keys(
+    stage: Stage,
+) -> None:
+    await stage.put("shade:0")
+    stage.pipeline.demand(1.0, for_s=600)
+    stage.pipeline.press(Plan(load=2, thrift=1, suspicion_stretch=10, floor_stretch=2))
+    stage.decoded.clear()
+    for _ in range(10):
+        await stage.put("shade:0")
+        for _ in range(7):
+            await stage.put("shade:0", key=False, after=0.25)
+    assert {word for word, _ in stage.decoded} == {"key"}

@@ -23,6 +23,7 @@ from streamwatch.runtime.turns import Station
 from streamwatch.runtime.wariness import Wariness
 from streamwatch.runtime.workers import DecodeWorkers
 from streamwatch.sampling.adaptive import AdaptiveSampler
+from streamwatch.sampling.capacity import Prices
 from streamwatch.sources.gop import GopBuffer
 from tests.fakes.clock import FakeClock
 from tests.fakes.decoder import FakeDecoder
@@ -61,6 +62,7 @@ class Stage:
             stations=[Station(BrightnessDetector())],
             buffer=GopBuffer(max_seconds=4, max_bytes=1 << 20),
             workers=self.workers,
+            prices=Prices(),
             reporter=Reporter(stream=spec.id, epoch=1, emit=self.said.append, clock=self.clock),
             clock=self.clock,
             loop=asyncio.get_running_loop(),

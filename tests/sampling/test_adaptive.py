@@ -78,6 +78,18 @@ def test_suspicion_fades_until_the_calm_gap_is_exact_again() -> None:
     assert subject.gap_s == CALM.max_gap_s
 
 
+def test_what_is_demanded_from_outside_stands_until_it_expires_and_is_replaced_by_the_next() -> None:
+    subject = sampler()
+    subject.demand(1.0, until=200, now=50)
+    subject.packet(arrival=199, key=False, size=1)
+    assert subject.gap_s == pytest.approx(CALM.min_gap_s)
+    subject.demand(0.0, until=200, now=199)
+    assert subject.gap_s == CALM.max_gap_s
+    subject.demand(1.0, until=210, now=200)
+    subject.packet(arrival=211, key=False, size=1)
+    assert subject.gap_s == CALM.max_gap_s
+
+
 def test_under_suspicion_looks_fall_between_keys_at_nearly_the_smallest_gap() -> None:
     subject = sampler()
     drive(subject, seconds=10, key_every=2)

@@ -1,7 +1,7 @@
 """A watcher's conversation with its daemon, over a wire of queues and a workshop that builds nothing heavy."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 
 import pytest
 
@@ -25,8 +25,9 @@ from streamwatch.link.messages import (
     Stop,
 )
 from streamwatch.runtime.look import Spent
-from streamwatch.runtime.pipeline import Tally
+from streamwatch.runtime.pipeline import StreamPipeline, Tally
 from streamwatch.runtime.workers import WorkerStatistics
+from streamwatch.sampling.capacity import Plan
 from streamwatch.watcher.service import WatcherService
 from tests.fakes.clock import FakeClock, settle
 
@@ -53,8 +54,8 @@ class FakePipeline:
     def restore(self, standing: Sequence[Standing]) -> None:
         self.done.append(tuple(standing))
 
-    def demand(self, suspicion: float) -> None:
-        self.done.append(suspicion)
+    def demand(self, suspicion: float, for_s: float = 0.0) -> None:
+        self.done.append((suspicion, for_s))
 
     def decisions(self) -> tuple[()]:
         return ()
@@ -95,6 +96,10 @@ class FakeWorkshop:
 
     def statistics(self) -> WorkerStatistics:
         return WorkerStatistics(0, 0.25, 3)
+
+    def plan(self, pipelines: Iterable[StreamPipeline]) -> Plan:
+        self.planned = len(tuple(pipelines))
+        return Plan(load=1.5, thrift=1, suspicion_stretch=2, floor_stretch=3)
 
     async def inspect(self, orders: Inspect) -> Found:
         return Found(transport="rtmp", codec="h264", width=1, height=1, fps=None, key_interval_s=None, key_bytes=0,
@@ -195,9 +200,11 @@ async def test_new_detectors_reach_the_streams_that_are_watched(scene: Scene) ->
 async def test_restand_and_demand_go_to_the_stream_and_strangers_are_ignored(scene: Scene) -> None:
     closed = StandingState(rule="card", open=False)
     await scene.order(CONFIGURE, ASSIGN, Restand(stream="lobby", standing=(closed,)))
-    await scene.order(Demand(stream="lobby", suspicion=0.5), Demand(stream="hall", suspicion=1), Release(stream="hall"))
+    await scene.order(
+        Demand(stream="lobby", suspicion=0.5, for_s=9), Demand(stream="hall", suspicion=1), Release(stream="hall")
+    )
     (pipeline,) = scene.workshop.built
-    assert pipeline.done[1:] == [(Standing(rule="card", open=False),), 0.5]
+    assert pipeline.done[1:] == [(Standing(rule="card", open=False),), (0.5, 9)]
 
 
 async def test_it_beats_once_a_second_with_counters_that_only_grow(scene: Scene) -> None:
@@ -207,6 +214,9 @@ async def test_it_beats_once_a_second_with_counters_that_only_grow(scene: Scene)
     assert len(beats) == 4
     assert beats[-1].received == {"rtmp": 100}
     assert (beats[-1].looks_dropped, beats[-1].rss_bytes, beats[-1].busy_s) == (4, 1234, 0.25)
+    assert (beats[-1].load, beats[-1].thrift) == (1.5, 1)
+    assert (beats[-1].suspicion_stretch, beats[-1].floor_stretch) == (2, 3)
+    assert scene.workshop.planned == 1
     await scene.order(Release(stream="lobby"))
     await scene.clock.run(1)
     assert scene.of(Beat)[-1].received == {"rtmp": 100}

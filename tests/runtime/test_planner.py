@@ -1,0 +1,69 @@
+"""A watcher's plan for the next second: who is told what."""
+
+import structlog
+
+from streamwatch.runtime.burden import Burden
+from streamwatch.runtime.planner import Planner
+from streamwatch.runtime.workers import WorkerStatistics
+from streamwatch.sampling.capacity import CALM, Load, Plan, Prices
+
+LOAD = Load(
+    look_s=0.01, score_s=0.003, between_s=0.03, key_interval_s=2, promise_s=8, wish_s=8, aim_s=8, suspicious=False
+)
+IDLE = WorkerStatistics(0, 0.0, 0)
+
+
+class FakeStream:
+    def __init__(self, load: Load | None = LOAD) -> None:
+        self.asks = load
+        self.told: list[Plan] = []
+
+    def load(self) -> Load | None:
+        return self.asks
+
+    def press(self, plan: Plan) -> None:
+        self.told.append(plan)
+
+
+def test_with_room_for_all_nobody_is_told_anything() -> None:
+    streams = [FakeStream() for _ in range(10)]
+    made = Planner(Prices()).look_ahead(streams, IDLE, 1)
+    assert (made.thrift, made.floor_stretch) == (0, 1)
+    assert all(stream.told == [] for stream in streams)
+
+
+def test_overload_is_told_to_every_stream_and_logged_once_and_so_is_its_end() -> None:
+    planner, streams = Planner(Prices()), [FakeStream() for _ in range(2000)]
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(3):
+            planner.look_ahead(streams, IDLE, 1)
+        for stream in streams[10:]:
+            stream.asks = None
+        for _ in range(3):
+            planner.look_ahead(streams, IDLE, 1)
+    assert [entry["log_level"] for entry in logged] == ["warning", "info"]
+    assert streams[0].told[0].floor_stretch > 2.5
+    assert streams[0].told[-1].floor_stretch == 1
+    assert len(streams[0].told) == 4, "three times that it is too much, once that it no longer is"
+
+
+def test_streams_of_which_nothing_comes_cost_nothing() -> None:
+    assert Planner(Prices()).look_ahead([FakeStream(None)] * 5000, IDLE, 1) == CALM
+
+
+def test_a_machine_on_which_looks_take_longer_can_take_fewer() -> None:
+    planner, streams = Planner(Prices()), [FakeStream()] * 400
+    fast = planner.look_ahead(streams, IDLE, 1).load
+    for second in range(1, 20):
+        slow = planner.look_ahead(streams, WorkerStatistics(0, 0, 0, wall_s=second * 1.0, processor_s=second * 0.5), 1)
+    assert 1.9 < slow.load / fast < 2.1
+
+
+def test_a_streams_burden_is_what_it_lately_sent() -> None:
+    burden = Burden(now=100.0)
+    for second in range(1, 60):
+        burden.key(30_000)
+        rate = burden.rate(second * 75_000, 100.0 + second)
+    assert rate == 75_000
+    assert burden.key_bytes == 30_000
+    assert burden.rate(10**9, 159.1) == 75_000, "too soon to tell"
