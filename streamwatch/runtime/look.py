@@ -50,6 +50,8 @@ class Seen:
     decode_s: float = 0.0
     scale_s: float = 0.0
     detail: str = ""
+    unscored: bool = False
+    """Failed, for there was a picture and no detector had a score for it: our trouble, not the stream's."""
 
 
 class Spent(NamedTuple):
@@ -161,7 +163,8 @@ def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector
         else:
             spent.append(time.thread_time() - ready)
     if failures and not scores:
-        return Seen(Outcome.FAILED, detail="; ".join(failures), decode_s=decode_s, scale_s=scale_s)
+        said = "; ".join(failures)
+        return Seen(Outcome.FAILED, detail=said, decode_s=decode_s, scale_s=scale_s, unscored=True)
     return Seen(
         Outcome.SCORED,
         packet=packet,

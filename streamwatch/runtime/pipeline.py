@@ -471,6 +471,8 @@ class StreamPipeline:
             media_at, received, time = self._life.last_media, self.received, self._timeline
             made = steady(self._info) and not self.spec.fast
             facts = facts_of(stands, self._info, now=now, media_at=media_at, received=received, steady=made)
+            if self._sight.unscored:
+                facts = facts._replace(reason=None)
             scores = wariness.weigh(facts)
         if scores is not None:
             at, media_s, session = self._clock.now(), time.newest.seconds, self._session

@@ -22,6 +22,8 @@ class Sight:
     def __init__(self, begin: float = 0.0) -> None:
         self.size = (0, 0)
         """Of the newest picture."""
+        self.unscored = False
+        """Whether the newest look failed by no fault of the stream's."""
         self._begin = begin
         self._last_scored: float | None = None
         self._tried = False
@@ -49,6 +51,7 @@ class Sight:
 
         Returns the gap to the scored frame before, None where there was none or nothing sound was scored now.
         """
+        self.unscored = seen.unscored
         if seen.outcome is Outcome.UNSUPPORTED:
             self._unsupported = packet.config.digest
             self._trouble = (Reason.CODEC, seen.detail)

@@ -27,7 +27,7 @@ from streamwatch.sampling.capacity import Prices
 from streamwatch.sources.gop import GopBuffer
 from tests.fakes.clock import FakeClock
 from tests.fakes.decoder import FakeDecoder
-from tests.fakes.detectors import BrightnessDetector
+from tests.fakes.detectors import BrightnessDetector, BrokenDetector
 
 H264 = CodecConfig("h264", b"one", 640, 360)
 OTHER = CodecConfig("h264", b"other", 640, 360)
@@ -200,6 +200,15 @@ async def test_nothing_but_damage_is_told_as_undecodable(stage: Stage) -> None:
     await stage.show("bad", 60)
     assert stage.level.reason is Reason.DECODE
     assert stage.alarms == {"evasion-undecodable"}
+
+
+async def test_a_detector_that_fails_is_not_laid_to_the_stream(stage: Stage) -> None:
+    stage.pipeline.equip(
+        policies=[], stations=[Station(BrokenDetector())], wary=[KOfN(r) for r in builtin(Severity.LOW)]
+    )
+    await stage.show("scene", 80)
+    assert stage.level.reason is Reason.DECODE
+    assert stage.alarms == set()
 
 
 async def test_media_without_keys_is_told_as_rare_keys(stage: Stage) -> None:
