@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from streamwatch.domain.alerts import Alert, AlertEvent
 from streamwatch.domain.decisions import RuleSpec
 from streamwatch.domain.streams import StreamId
+
+
+@dataclass(frozen=True, slots=True)
+class RiskSignal:
+    """What another system says of a stream, as alerts repeat it: a reason to look, never evidence."""
+
+    source: str
+    """The system, as the broker vouches for it."""
+    strength: float
+    because: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +38,8 @@ class StreamFacts:
     still_live: bool
     shown: str = ""
     """The id as documents show it (`privacy.stream_ids: keyed`); empty: the id itself."""
+    signals: tuple[RiskSignal, ...] = ()
+    """Risk signals that stand now, the strongest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,20 +8,24 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from streamwatch.alerts import ulid
 from streamwatch.alerts.base import Answer, Result
 from streamwatch.alerts.document import MAX_MODERATOR, MAX_NOTE
 from streamwatch.alerts.quiet import MUTE_LIMIT_S
 from streamwatch.domain.alerts import Verdict
-from streamwatch.domain.urls import printable
+from streamwatch.domain.streams import AgeBand
+from streamwatch.domain.urls import printable, without_addresses
 
 MAX_BYTES = 4096
 """Of a command and of a reply."""
 BOOST_LIMIT_S = 600.0
 """A person who wants a stream looked at harder for longer asks again: looks cost other streams theirs."""
 DUTY_LIMIT_S = 12 * 3600.0
+SIGNAL_LIMIT_S = 24 * 3600.0
+"""What a system still knows of a stream after a day it says again."""
+MAX_BECAUSE = 200
 
 RequestId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
 Moderator = Annotated[str, Field(max_length=MAX_MODERATOR)]
@@ -113,6 +117,35 @@ class OnDutyCommand(Command):
     for_s: Annotated[float, Field(ge=0, le=DUTY_LIMIT_S)]
 
 
+class SignalCommand(Command):
+    """What another system knows of a stream, on `P/signals/{source}`: a reason to look harder, never an alert.
+
+    Fields that we do not know are refused: what somebody meant to say about a risk must not be lost in silence.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    stream: StreamRef
+    strength: Annotated[float, Field(ge=0, le=1)]
+    """0 withdraws what this source said of the stream."""
+    for_s: Annotated[float, Field(gt=0, le=SIGNAL_LIMIT_S)] = 600.0
+    because: Annotated[str, Field(min_length=1, max_length=MAX_BECAUSE)]
+    """For people, who read it in alerts. Addresses are left out of it."""
+    age_band: AgeBand | None = None
+    """Only ever raises the rate of looks, and is not repeated anywhere."""
+
+    @field_validator("because")
+    @classmethod
+    def _says_something(cls, text: str) -> str:
+        clean = without_addresses(text, MAX_BECAUSE).strip()
+        if not clean:
+            raise ValueError("say why, in words")
+        return clean
+
+
+SIGNAL = "signal"
+"""The verb under which signals are answered and remembered; no verb of commands."""
+
 COMMANDS: dict[str, type[Command]] = {
     "verdict": VerdictCommand,
     "boost": BoostCommand,
@@ -165,9 +198,9 @@ class Reply(BaseModel):
         return _compact(data)
 
 
-def schema() -> dict[str, Any]:
-    """JSON Schema of a verdict, for those who write moderators' tools."""
-    return VerdictCommand.model_json_schema(by_alias=True, mode="validation")
+def schema(kind: type[Command] = VerdictCommand) -> dict[str, Any]:
+    """JSON Schema of a command, for those who write tools; without one named, of a verdict."""
+    return kind.model_json_schema(by_alias=True, mode="validation")
 
 
 def _compact(data: dict[str, Any]) -> bytes:

@@ -245,7 +245,9 @@ class AlertDesk:
             return
         seen = documents.seen_again(told, decision)
         stream = documents.stream_part(facts)
-        entry.unspoken = {**seen, "stream": stream, "still_live": facts.still_live}
+        trace = entry.unspoken.get("trace", told.trace)
+        trace = trace.model_copy(update={"signals": documents.merged(trace.signals, facts.signals)})
+        entry.unspoken = {**seen, "stream": stream, "still_live": facts.still_live, "trace": trace}
         hits_go_on = seen["last_seen"] != told.last_seen
         due = self._clock.monotonic() - entry.spoken_at >= UPDATE_EVERY_S
         if (

@@ -6,36 +6,36 @@ The document says what was measured, when, and by which rule and model; it says 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from streamwatch.alerts import ulid
-from streamwatch.alerts.base import DeskRule, StreamFacts
+from streamwatch.alerts.base import DeskRule, RiskSignal, StreamFacts
+from streamwatch.alerts.fitting import MAX_TEXT, compact, fitted
 from streamwatch.domain.alerts import CloseReason, Event
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.decisions import Decision, Hit, Kind, Severity
+from streamwatch.domain.media import Aim
 from streamwatch.domain.urls import printable
 
-MAX_BYTES = 4096
-"""Of one document in UTF-8."""
-LATENCY_RESERVE = 24
-"""Bytes kept free: `latency_ms` grows from `null` to a number, and `seq` by digits, after the document was fitted."""
 PRE_ROLL = timedelta(seconds=30)
 """What led up to the first triggering frame is kept by whoever records: it shows how the scene began."""
 POST_ROLL = timedelta(seconds=10)
 """The last hit is not the end of the scene, only of what we saw of it."""
 MAX_EVIDENCE = 8
+MAX_SIGNALS = 4
+"""Risk signals in a trace, the strongest first: who wants to know more asks the systems that sent them."""
 MAX_MODERATOR = 128
 MAX_NOTE = 500
 _MAX_LATENCY_MS = 10**12
-_TEXT = 200
 _URL = 600
 
 Stamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
 Score = Annotated[float, Field(ge=0, le=1)]
-Text = Annotated[str, Field(max_length=_TEXT)]
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
 HumanVerdict = Literal["acknowledge", "confirm", "escalate", "proposed_dismissal", "dismiss", "reopen"]
 
 
@@ -54,6 +54,8 @@ class EvidenceLine(Moment):
     """One frame that counted."""
 
     score: Score
+    look: Aim | None = None
+    """How it was seen: `key`, `inner`, `between`, or `back` from what was received before; absent where not known."""
 
 
 class StreamPart(_Part):
@@ -66,12 +68,25 @@ class StreamPart(_Part):
     watch_url: Annotated[str, Field(max_length=_URL)] | None
 
 
+class SignalPart(_Part):
+    """What another system had said about the stream: why it was looked at more often, and no evidence."""
+
+    source: Annotated[str, Field(max_length=64)]
+    strength: Score
+    because: Text
+    at: Stamp
+
+
 class Trace(_Part):
-    """What the rule asked for before it opened."""
+    """What the rule asked for before it opened, how that was met, and what others had said."""
 
     open_score: Score
     hits: int
     within_s: float
+    confirmed_by: Literal["looks", "look-back"] | None = None
+    """`look-back`: at least one hit came from what was already received; `looks`: none. Absent where not known."""
+    signals: Annotated[tuple[SignalPart, ...], Field(max_length=MAX_SIGNALS)] = ()
+    """Risk signals that stood when it opened, or came since; the strongest first. Absent where there were none."""
     informational: Literal[True] | None = None
     """Present where a test rule fired on a stream on which tests do not count."""
 
@@ -131,16 +146,12 @@ class AlertDocument(_Part):
     def encode(self) -> str:
         """The JSON text, at most `MAX_BYTES - LATENCY_RESERVE`: evidence, then texts are shortened until it fits."""
         data = self.model_dump(mode="json", by_alias=True)
-        for absent in ((data, "close_reason"), (data["trace"], "informational")):
-            if absent[0][absent[1]] is None:
-                del absent[0][absent[1]]
-        body = _compact(data)
-        for lines, text in _SHORTER:
-            if len(body.encode()) <= MAX_BYTES - LATENCY_RESERVE:
-                break
-            data["evidence"] = data["evidence"][:lines]
-            body = _compact(_shortened(data, text))
-        return body
+        trace = data["trace"]
+        absent = [(data, "close_reason"), *((trace, name) for name in ("informational", "confirmed_by", "signals"))]
+        for part, name in (*absent, *((line, "look") for line in data["evidence"])):
+            if not part[name]:
+                del part[name]
+        return fitted(data)
 
     @classmethod
     def decode(cls, body: str) -> Self:
@@ -157,18 +168,6 @@ class AlertDocument(_Part):
         return datetime.fromisoformat(self.last_seen.at)
 
 
-_SHORTER = ((4, _TEXT), (4, 100), (2, 50), (1, 24))
-"""Steps by which a document is shortened: evidence lines kept, characters of each text kept.
-
-The last step fits whatever the texts hold: 13 texts of 24 characters and a name of 128, 4 bytes each, leave a third
-of the room.
-"""
-_LINKS = frozenset({"watch_url"})
-"""Texts that are of no use when cut: they go as a whole."""
-_WHOLE = frozenset({"schema", "alert_id", "sha256", "at", "from", "to", "moderator"})
-"""Never shortened. `moderator` decides who the second person is: two names must not become one, nor one two."""
-
-
 def opened(
     *, alert_id: str, node: str, boot_id: str, rule: DeskRule, facts: StreamFacts, decision: Decision, at: datetime
 ) -> AlertDocument:
@@ -183,11 +182,11 @@ def opened(
         alert_id=alert_id,
         event=Event.OPENED,
         seq=1,
-        boot_id=printable(boot_id, _TEXT),
-        node=printable(node, _TEXT),
+        boot_id=printable(boot_id, MAX_TEXT),
+        node=printable(node, MAX_TEXT),
         severity=spec.severity,
-        rule=printable(spec.name, _TEXT),
-        label=printable(spec.label, _TEXT),
+        rule=printable(spec.name, MAX_TEXT),
+        label=printable(spec.label, MAX_TEXT),
         kind=spec.kind,
         stream=stream_part(facts),
         still_live=facts.still_live,
@@ -199,11 +198,13 @@ def opened(
             open_score=rounded(spec.open.score),
             hits=spec.open.hits,
             within_s=spec.open.within_s,
+            confirmed_by=_confirmed_by(decision.hits),
+            signals=merged((), facts.signals),
             informational=True if spec.severity is Severity.TEST and not facts.tests else None,
         ),
         detector=DetectorPart(
-            name=printable(rule.detector.name, _TEXT),
-            version=printable(rule.detector.version, _TEXT),
+            name=printable(rule.detector.name, MAX_TEXT),
+            version=printable(rule.detector.version, MAX_TEXT),
             sha256=printable(rule.detector.sha256, 64),
         ),
         preserve=preserve(first_seen, last_seen),
@@ -217,10 +218,10 @@ def stream_part(facts: StreamFacts) -> StreamPart:
     url = facts.watch_url
     usable = bool(url) and len(url.encode("utf-8", "replace")) <= _URL and printable(url, _URL) == url
     return StreamPart(
-        id=printable(facts.shown or facts.id, _TEXT),
-        name=printable(facts.name, _TEXT),
-        origin=printable(facts.origin, _TEXT),
-        session=printable(facts.session, _TEXT),
+        id=printable(facts.shown or facts.id, MAX_TEXT),
+        name=printable(facts.name, MAX_TEXT),
+        origin=printable(facts.origin, MAX_TEXT),
+        session=printable(facts.session, MAX_TEXT),
         watch_url=url if usable else None,
     )
 
@@ -234,6 +235,23 @@ def seen_again(document: AlertDocument, decision: Decision) -> dict[str, Any]:
         "score": max(document.score, rounded(decision.score)),
         "preserve": preserve(document.first_seen, newest),
     }
+
+
+def merged(told: tuple[SignalPart, ...], standing: Iterable[RiskSignal]) -> tuple[SignalPart, ...]:
+    """Signals that a trace names: those it told already, and those that stand now in their newest form.
+
+    What stood when the alert opened stays: that it was withdrawn or expired since does not undo why we looked.
+    """
+    parts = {part.source: part for part in told}
+    for signal in standing:
+        source = printable(signal.source, 64)
+        parts[source] = SignalPart(
+            source=source,
+            strength=rounded(signal.strength),
+            because=printable(signal.because, MAX_TEXT),
+            at=rfc3339(signal.at),
+        )
+    return tuple(sorted(parts.values(), key=lambda part: (-part.strength, part.source))[:MAX_SIGNALS])
 
 
 def preserve(first: Moment, last: Moment) -> Preserve:
@@ -259,7 +277,7 @@ def with_latency(body: str, latency_ms: int) -> str:
     if data["latency_ms"] is not None:
         return body
     data["latency_ms"] = min(max(latency_ms, 0), _MAX_LATENCY_MS)
-    return _compact(data)
+    return compact(data)
 
 
 def schema() -> dict[str, Any]:
@@ -272,20 +290,11 @@ def _moment(hit: Hit) -> Moment:
 
 
 def _line(hit: Hit) -> EvidenceLine:
-    return EvidenceLine(at=rfc3339(hit.at), media_s=round(hit.media_s, 3), score=rounded(hit.score))
+    return EvidenceLine(at=rfc3339(hit.at), media_s=round(hit.media_s, 3), score=rounded(hit.score), look=hit.look)
 
 
-def _compact(data: dict[str, Any]) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _shortened(data: Any, limit: int, key: str = "") -> Any:
-    if isinstance(data, dict):
-        return {name: _shortened(value, limit, name) for name, value in data.items()}
-    if isinstance(data, list):
-        return [_shortened(value, limit) for value in data]
-    if not isinstance(data, str) or key in _WHOLE:
-        return data
-    if key in _LINKS:
-        return data if len(data.encode()) <= limit else None
-    return printable(data, limit)
+def _confirmed_by(hits: Sequence[Hit]) -> Literal["looks", "look-back"] | None:
+    """None where a restored watcher names no frame, and where no picture was looked at."""
+    if all(hit.look is None for hit in hits):
+        return None
+    return "look-back" if any(hit.look is Aim.BACK for hit in hits) else "looks"

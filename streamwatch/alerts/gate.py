@@ -1,10 +1,11 @@
-"""The gate for commands: what may be executed, what is answered from memory, what is refused and why."""
+"""The gate for commands and signals: what may be executed, what is answered from memory, what is refused and why."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from streamwatch.alerts.base import Result
-from streamwatch.alerts.commands import COMMANDS, MAX_BYTES, NEEDS_IDENTITY, Command, Reply
+from streamwatch.alerts.commands import COMMANDS, MAX_BYTES, NEEDS_IDENTITY, SIGNAL, Command, Reply, SignalCommand
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.urls import printable
 
@@ -24,10 +25,18 @@ REMEMBER_S = 900.0
 """Answers are kept for longer than a command can stay fresh: from 5 minutes early to 5 minutes late, and a reserve."""
 REMEMBER_PEOPLE_S = 3600.0
 """People's longer: where memory is short, what is to be forgotten first goes, and a flood never forgets theirs."""
+REMEMBER_SIGNALS_S = 660.0
+"""Those of signals for less, but still for longer than one can stay fresh: no flood of them forgets a command's."""
 BURST = 60
 """Commands of a verb that nobody in particular may send at once."""
 PER_S = 20.0
 """And from then on: as many boosts a second as hundreds of streams need."""
+
+
+SIGNALS_PER_S = 5.0
+"""Signals of one source: a thousand streams, each again every few minutes. A burst is as large as that of a verb."""
+MAX_SOURCES = 32
+"""Sources with a pace of their own; those that come on top of so many busy ones share one."""
 
 
 class Refusal(StrEnum):
@@ -88,6 +97,7 @@ class CommandGate:
         self._identify = identify
         """`mqtt.identify: topic`: what needs a known sender is accepted only from a topic that names one."""
         self._paces: dict[str, _Pace] = {}
+        self._sources: dict[str, _Pace] = {}
         self.refused: Counter[Refusal] = Counter()
 
     def judge(self, *, verb: str, who: str | None, payload: bytes, retained: bool) -> Accepted | Answered:
@@ -96,8 +106,28 @@ class CommandGate:
         if not vouched and not self._pace(verb):
             self.refused[Refusal.TOO_MANY] += 1
             return Answered(b"", Refusal.TOO_MANY)
+        keep_s = REMEMBER_PEOPLE_S if vouched else REMEMBER_S
+        return self._judge(verb, who, payload, retained=retained, kinds=COMMANDS, keep_s=keep_s)
+
+    def judge_signal(self, *, source: str, payload: bytes, retained: bool) -> Accepted | Answered:
+        """Judge one message from `P/signals/{source}`; the source is the sender. Raises LedgerError as `judge`."""
+        if not self._source_pace(source).step(self._clock.monotonic()):
+            self.refused[Refusal.TOO_MANY] += 1
+            return Answered(b"", Refusal.TOO_MANY)
+        return self._judge(SIGNAL, source, payload, retained=retained, kinds=_SIGNALS, keep_s=REMEMBER_SIGNALS_S)
+
+    def _judge(
+        self,
+        verb: str,
+        who: str | None,
+        payload: bytes,
+        *,
+        retained: bool,
+        kinds: Mapping[str, type[Command]],
+        keep_s: float,
+    ) -> Accepted | Answered:
         try:
-            kind = _kind(verb, payload, retained=retained)
+            kind = _kind(verb, payload, retained=retained, kinds=kinds)
             command, raw = _read(kind, payload)
             digest = _digest(verb, who, raw)
             key = f"{verb}/{who or ''}/{command.request_id}"  # neither verb nor sender, levels of a topic, holds a /
@@ -108,7 +138,7 @@ class CommandGate:
         except _Refused as refused:
             return self._refuse(refused, verb)
         sender = who or str(getattr(command, "moderator", ""))
-        return Accepted(verb, command, sender, digest, key, REMEMBER_PEOPLE_S if vouched else REMEMBER_S)
+        return Accepted(verb, command, sender, digest, key, keep_s)
 
     def answer(self, accepted: Accepted, reply: Reply) -> bytes:
         """Remember the reply to an executed command and return it encoded. Raises LedgerError."""
@@ -120,6 +150,15 @@ class CommandGate:
         """Whether one more of this verb is answered now. Verbs that we do not know share one pace."""
         name = verb if verb in COMMANDS else ""
         return self._paces.setdefault(name, _Pace()).step(self._clock.monotonic())
+
+    def _source_pace(self, source: str) -> _Pace:
+        """Its own, as long as there are not too many: then those that rest are forgotten, which changes nothing."""
+        if source not in self._sources and len(self._sources) >= MAX_SOURCES:
+            now = self._clock.monotonic()
+            self._sources = {name: pace for name, pace in self._sources.items() if not pace.full(now)}
+            if len(self._sources) >= MAX_SOURCES:
+                return self._paces.setdefault(SIGNAL, _Pace(SIGNALS_PER_S))
+        return self._sources.setdefault(source, _Pace(SIGNALS_PER_S))
 
     def _check(self, verb: str, who: str | None, command: Command, *, seen: bool) -> None:
         if seen:
@@ -137,21 +176,31 @@ class CommandGate:
         return Answered(reply.encode(), refused.refusal)
 
 
-class _Pace:
-    """A bucket of `BURST` that fills again by `PER_S` a second."""
+_SIGNALS = {SIGNAL: SignalCommand}
 
-    def __init__(self) -> None:
+
+class _Pace:
+    """A bucket of `BURST` that fills again by so many a second."""
+
+    def __init__(self, per_s: float = PER_S) -> None:
+        self._per_s = per_s
         self._left = float(BURST)
         self._at = float("-inf")
 
     def step(self, now: float) -> bool:
         """Take one, if one is left. `now`: monotonic seconds."""
-        self._left = min(self._left + (now - self._at) * PER_S, BURST)
-        self._at = now
+        self._left, self._at = self._filled(now), now
         if self._left < 1:
             return False
         self._left -= 1
         return True
+
+    def full(self, now: float) -> bool:
+        """Whether it is as good as new."""
+        return self._filled(now) >= BURST
+
+    def _filled(self, now: float) -> float:
+        return min(self._left + (now - self._at) * self._per_s, BURST)
 
 
 class _Refused(Exception):
@@ -164,14 +213,15 @@ class _Refused(Exception):
         self.request_id = request_id
 
 
-def _kind(verb: str, payload: bytes, *, retained: bool) -> type[Command]:
+def _kind(verb: str, payload: bytes, *, retained: bool, kinds: Mapping[str, type[Command]]) -> type[Command]:
+    what = "signal" if kinds is _SIGNALS else "command"
     if retained:
-        raise _Refused(Refusal.RETAINED, "commands must not be retained")
+        raise _Refused(Refusal.RETAINED, f"{what}s must not be retained")
     if len(payload) > MAX_BYTES:
-        raise _Refused(Refusal.OVERSIZED, f"a command has at most {MAX_BYTES} bytes")
-    if verb not in COMMANDS:
+        raise _Refused(Refusal.OVERSIZED, f"a {what} has at most {MAX_BYTES} bytes")
+    if verb not in kinds:
         raise _Refused(Refusal.UNKNOWN_VERB, f"known verbs: {', '.join(COMMANDS)}")
-    return COMMANDS[verb]
+    return kinds[verb]
 
 
 def _read(kind: type[Command], payload: bytes) -> tuple[Command, Any]:

@@ -23,8 +23,10 @@ from streamwatch.config.choices import Identify
 from streamwatch.coverage.books import Books
 from streamwatch.daemon import web
 from streamwatch.daemon.delivery import Delivery
+from streamwatch.daemon.demands import Demands
 from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.orders import Orders, lanes
+from streamwatch.daemon.outside import Outside
 from streamwatch.daemon.reception import Reception
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.service import DaemonService, Parts
@@ -129,6 +131,7 @@ def compose(
         boot_id=boot_id,
         listener=on_event,
     )
+    demands = Demands(notes=ledger, clock=clock)
     herald = Herald(
         publish=lambda message: bus.publish(message),  # noqa: PLW0108  # `bus` comes later
         recall=lambda topic_filter: bus.read_retained(topic_filter),  # noqa: PLW0108  # the same
@@ -148,6 +151,7 @@ def compose(
         on_ready=on_ready,
         books=books,
         desk=desk,
+        demands=demands,
         metrics=metrics,
         health=health,
         clock=clock,
@@ -165,7 +169,9 @@ def compose(
         on_quarantine=on_quarantine,
         session_of=books.live_session,
     )
-    roster = Roster(watchers=fleet, books=books, desk=desk, clock=clock, limit=config.limits.max_streams)
+    roster = Roster(
+        watchers=fleet, books=books, desk=desk, demands=demands, clock=clock, limit=config.limits.max_streams
+    )
     delivery = Delivery(
         outbox=ledger,
         bus=bus,
@@ -175,6 +181,7 @@ def compose(
         health=health,
         clock=clock,
     )
+    outside = Outside(demands=demands, fleet=fleet, clock=clock)
     orders = Orders(
         bus=bus,
         topics=topics,
@@ -182,6 +189,7 @@ def compose(
         desk=desk,
         roster=roster,
         fleet=fleet,
+        outside=outside,
         setup=setup,
         metrics=metrics,
         clock=clock,
@@ -196,6 +204,7 @@ def compose(
         roster=roster,
         herald=herald,
         orders=orders,
+        outside=outside,
         delivery=delivery,
         figures=ledger,
         metrics=metrics,

@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Callable
 
 from streamwatch.bus.base import Incoming
 
-MAX_LANES = 32
+MAX_LANES = 64
 """Lanes with messages in them; what belongs to yet another one shares the last."""
+MAX_KIN = 24
+"""Of one kind, which is a lane's name up to its first `/`: who invents names takes no lane from others."""
 _SHARED = "\0shared"
 
 
@@ -34,15 +36,25 @@ class Inbox:
 
     def put(self, message: Incoming) -> None:
         """Take a message; the oldest of its lane makes room."""
-        name = self._lane(message.topic)
-        if name not in self._lanes and len(self._lanes) >= MAX_LANES:
-            name = _SHARED
+        name = self._room(self._lane(message.topic))
         waiting = self._lanes.setdefault(name, deque())
         if len(waiting) >= self._limit:
             waiting.popleft()
             self.dropped += 1
         waiting.append(message)
         self._arrived.set()
+
+    def _room(self, name: str) -> str:
+        """The lane that a message goes to which belongs in this one."""
+        if name in self._lanes:
+            return name
+        if len(self._lanes) >= MAX_LANES:
+            return _SHARED
+        kind, slash, _ = name.partition("/")
+        start = kind + slash
+        if slash and sum(one.startswith(start) for one in self._lanes) >= MAX_KIN:
+            return start + _SHARED
+        return name
 
     async def messages(self) -> AsyncIterator[Incoming]:
         """Messages for ever: in order within a lane, one of each lane in turn."""

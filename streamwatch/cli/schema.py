@@ -21,10 +21,11 @@ class Subject(StrEnum):
     COVERAGE = "coverage"
     STATUS = "status"
     VERDICT = "verdict"
+    SIGNAL = "signal"
 
 
 def schema(subject: Subject = typer.Argument(help="What to describe.")) -> None:
-    """Print the JSON Schema of the configuration or of a published document."""
+    """Print the JSON Schema of the configuration, of a published document, or of what others may send."""
     match subject:
         case Subject.CONFIG:
             described = config_schema()
@@ -38,4 +39,6 @@ def schema(subject: Subject = typer.Argument(help="What to describe.")) -> None:
             described = documents.schema(documents.StatusDocument)
         case Subject.VERDICT:
             described = commands.schema()
+        case Subject.SIGNAL:
+            described = commands.schema(commands.SignalCommand)
     typer.echo(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **described}, indent=2))

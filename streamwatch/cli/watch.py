@@ -15,10 +15,11 @@ from streamwatch.app.equipment import Equipped, equip
 from streamwatch.cli import terminal
 from streamwatch.config.models import Sampling
 from streamwatch.detectors.shipped import find_folder
-from streamwatch.domain.alerts import AlertEvent
+from streamwatch.domain.alerts import AlertEvent, Event
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.decisions import CloseWhen, Kind, Mode, OpenWhen, RuleSpec, Severity
 from streamwatch.domain.errors import OutsideError, Problem, UserError
+from streamwatch.domain.media import Aim
 from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl, printable
 from streamwatch.evasion.rules import builtin
@@ -122,6 +123,7 @@ def _lines(said: Sampled | examine.Change | AlertEvent) -> None:
                 "scores": {label: round(score, 4) for scores in said.scores for label, score in scores.values},
                 "gap_s": None if said.gap_s is None else round(said.gap_s, 3),
                 "key": said.key,
+                "look": said.look.value,
                 "corrupt": said.corrupt,
                 "blind": said.blind,
             }
@@ -150,6 +152,8 @@ def _words(said: Sampled | examine.Change | AlertEvent) -> None:
                     line.append(f"{label} {score:.3f} ")
                     line.append("█" * round(score * _BAR), style=style)
                     line.append("·" * (_BAR - round(score * _BAR)), style="dim")
+            if said.look is Aim.BACK:
+                line.append("  look-back", style="dim")
             if said.corrupt:
                 line.append("  damaged picture", style="yellow")
             if said.blind:
@@ -162,6 +166,8 @@ def _words(said: Sampled | examine.Change | AlertEvent) -> None:
         case AlertEvent():
             body = json.loads(said.body)
             why = f" ({body['close_reason']})" if body.get("close_reason") else ""
+            back = said.event is Event.OPENED and body["trace"].get("confirmed_by") == "look-back"
             score = body.get("score")
-            text = f"{datetime.now():%H:%M:%S}  ALERT {said.event.value}{why}: rule {body['rule']}, score {score}"  # noqa: DTZ005
+            how = ", confirmed by the look-back" if back else ""
+            text = f"{datetime.now():%H:%M:%S}  ALERT {said.event.value}{why}: rule {body['rule']}, score {score}{how}"  # noqa: DTZ005
             terminal.out.print(Text(text, style="bold red" if said.event.value == "opened" else "bold"))

@@ -40,7 +40,7 @@ from streamwatch.config.fields import (
 )
 from streamwatch.domain.decisions import Mode, Severity
 from streamwatch.domain.evasion import Sign
-from streamwatch.domain.streams import Audience
+from streamwatch.domain.streams import AgeBand, Audience
 
 _DAY = 86400.0
 _COOLDOWN_S = 30.0
@@ -138,6 +138,10 @@ class Stream(Section):
     tests: Switch = Field(default=True, description="Whether the test card counts here.")
     audience: Audience = Field(
         Audience.BROADCAST, description="Who sees it: broadcast, or private, which needs `legal_basis`."
+    )
+    age_band: AgeBand = Field(
+        AgeBand.UNKNOWN,
+        description="Who is on it, as far as you know: unknown, adult, mixed, minor. Only ever raises the weight.",
     )
     legal_basis: Line | None = Field(None, description="The recorded ground on which a private stream may be watched.")
 

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 
 from streamwatch.config.models import Config, Rule, SamplingOverrides, Stream
 from streamwatch.domain.decisions import CloseWhen, Kind, OpenWhen, RuleSpec, Severity
-from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
+from streamwatch.domain.streams import AgeBand, SamplingSpec, StreamId, StreamSpec
+
+OFTEN = {AgeBand.UNKNOWN: 1.0, AgeBand.ADULT: 1.0, AgeBand.MIXED: 1.5, AgeBand.MINOR: 2.0}
+"""How many times as often a stream is looked at for its age band, where the machine can, and as a weight where it
+cannot. Here the band ends: nothing behind this knows it. It is no suspicion: it must not use up what is kept for those.
+"""
 
 
 def sampling_spec(config: Config, own: SamplingOverrides | None = None) -> SamplingSpec:
@@ -36,7 +41,7 @@ def _stream(config: Config, stream: Stream) -> StreamSpec:
         sampling=sampling_spec(config, stream.sampling),
         name=stream.id,
         watch_url=stream.watch_url or "",
-        weight=stream.weight,
+        weight=stream.weight * OFTEN[stream.age_band],
         fallback=stream.fallback,
         end_after_s=stream.end_after,
         tests=stream.tests,

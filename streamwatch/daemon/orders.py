@@ -1,9 +1,8 @@
-"""Commands from people and their tools: judged at the gate, executed once, always answered."""
+"""Commands from people, and signals from other systems: judged at the gate, executed once, always answered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
@@ -11,23 +10,27 @@ from streamwatch.alerts.base import Answer, Result
 from streamwatch.alerts.commands import (
     COMMANDS,
     NEEDS_IDENTITY,
+    SIGNAL,
     BoostCommand,
     LookCommand,
     MuteCommand,
     PingCommand,
     Reply,
     ResyncCommand,
+    SignalCommand,
     VerdictCommand,
 )
 from streamwatch.alerts.desk import AlertDesk
-from streamwatch.alerts.gate import Accepted, CommandGate
+from streamwatch.alerts.gate import Accepted, Answered, CommandGate
 from streamwatch.bus.base import Bus, Incoming, Outgoing
 from streamwatch.bus.topics import CommandTopic, SignalTopic, Topics
+from streamwatch.daemon.outside import GOOD, NO_STREAM, Demanding, Facts, Outside
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.setup import Setup
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import BusRefused, BusUnavailable, LedgerError
 from streamwatch.domain.streams import StreamId
+from streamwatch.domain.urls import printable
 from streamwatch.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -39,9 +42,11 @@ LOOK_SUSPICION = 1.0
 RESYNC_EVERY_S = 5.0
 """Every open alert is said again no more often, whoever asks."""
 
+COMPLAIN_EVERY_S = 60.0
+
 
 def lanes(topics: Topics) -> Callable[[str], str]:
-    """The lane of an incoming topic: each verb its own, and for what people say, each person."""
+    """The lane of an incoming topic: each verb its own, each source of signals, and for people's words each person."""
 
     def lane(topic: str) -> str:
         match topics.parse(topic):
@@ -49,20 +54,12 @@ def lanes(topics: Topics) -> Callable[[str], str]:
                 return f"{verb}/" if who is None else f"/{who}"
             case CommandTopic(verb, _) if verb in COMMANDS:
                 return verb
-            case SignalTopic():
-                return "signals"
+            case SignalTopic(source):
+                return f"signals/{source}"
             case _:
                 return ""
 
     return lane
-
-
-class Demanding(Protocol):
-    """What commands need of the fleet."""
-
-    def demand(self, stream: StreamId, suspicion: float, for_s: float = 0.0) -> None:
-        """Look harder at a stream for so long, in the place of what was demanded before; 0: just now."""
-        ...
 
 
 class Orders:
@@ -77,6 +74,7 @@ class Orders:
         desk: AlertDesk,
         roster: Roster,
         fleet: Demanding,
+        outside: Outside,
         setup: Callable[[], Setup],
         metrics: Metrics,
         clock: Clock,
@@ -94,8 +92,11 @@ class Orders:
         self._clock = clock
         self._version = version
         self._delivered = delivered
-        self._boosts: dict[StreamId, tuple[float, float]] = {}
+        self._outside = outside
+        self._sids: dict[str, StreamId] = {}
+        self._sids_of: tuple[Setup, int] | None = None
         self._resynced_at = float("-inf")
+        self._complained_at = float("-inf")
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -103,19 +104,35 @@ class Orders:
             match self._topics.parse(message.topic):
                 case CommandTopic(verb, who):
                     await self._command(message, verb, who)
-                case SignalTopic():
-                    self._metrics.commands.labels("signal", "refused").inc()
+                case SignalTopic(source):
+                    await self._signal(message, source)
                 case _:
                     pass
 
-    def tick(self) -> None:
-        """Renew the boosts that stand."""
+    async def _signal(self, message: Incoming, source: str) -> None:
+        try:
+            judged = self._gate.judge_signal(source=source, payload=message.payload, retained=message.retain)
+            match judged:
+                case Accepted(command=SignalCommand() as signal):
+                    heeded = self._outside.heed(signal, self._find(signal.stream), source)
+                    reply = self._gate.answer(judged, Reply.to(signal, SIGNAL, heeded.answer, **heeded.facts))
+                    result = heeded.result
+                case Answered():
+                    reply, result = judged.reply, judged.refusal.value if judged.refusal else "repeated"
+        except LedgerError:  # not answered either: it may be sent again
+            reply, result = b"", "ledger"
+        self._metrics.signals.labels(result).inc()
+        if result not in GOOD:
+            self._complain(source, result)
+        if reply:
+            await self._reply(message, SIGNAL, reply)
+
+    def _complain(self, source: str, result: str) -> None:
+        """Say that signals are refused: one example a minute, since a flood of them must not become a flood of ours."""
         now = self._clock.monotonic()
-        for stream, (suspicion, until) in list(self._boosts.items()):
-            if now >= until:
-                del self._boosts[stream]
-            else:
-                self._fleet.demand(stream, suspicion)
+        if now - self._complained_at >= COMPLAIN_EVERY_S:
+            self._complained_at = now
+            log.warning("signals are refused; streamwatch_signals_total counts them", source=source, why=result)
 
     async def _command(self, message: Incoming, verb: str, who: str | None) -> None:
         try:
@@ -138,7 +155,7 @@ class Orders:
 
     def _execute(self, accepted: Accepted) -> Reply:
         command = accepted.command
-        facts: dict[str, str | float | bool | None] = {}
+        facts: Facts = {}
         match command:
             case VerdictCommand():
                 answer = self._desk.verdict(
@@ -148,7 +165,7 @@ class Orders:
                     note=command.note,
                 )
             case MuteCommand() | BoostCommand() | LookCommand():
-                answer = self._on_stream(command, accepted.who)
+                answer = self._on_stream(command, accepted, facts)
             case ResyncCommand():
                 answer = self._resync(facts)
             case PingCommand():
@@ -158,7 +175,7 @@ class Orders:
                 answer = Answer(Result.REFUSED, "this version does not act on this verb yet")
         return Reply.to(command, accepted.verb, answer, **facts)
 
-    def _resync(self, facts: dict[str, str | float | bool | None]) -> Answer:
+    def _resync(self, facts: Facts) -> Answer:
         now = self._clock.monotonic()
         if now - self._resynced_at < RESYNC_EVERY_S:
             return Answer(Result.REFUSED, f"all was said again less than {RESYNC_EVERY_S:g} s ago")
@@ -166,25 +183,35 @@ class Orders:
         self._resynced_at = now
         return Answer(Result.DONE)
 
-    def _on_stream(self, command: MuteCommand | BoostCommand | LookCommand, who: str) -> Answer:
-        stream = self._find(command.stream)
+    def _on_stream(
+        self,
+        command: MuteCommand | BoostCommand | LookCommand,
+        accepted: Accepted,
+        facts: Facts,
+    ) -> Answer:
+        stream, who = self._find(command.stream), accepted.who
         if stream is None:
-            return Answer(Result.REFUSED, "no such stream is watched here")
+            return NO_STREAM
         if isinstance(command, MuteCommand):
             return self._desk.mute(stream=stream, rule=command.rule, for_s=command.for_s, moderator=who)
         if isinstance(command, BoostCommand):
-            self._boosts[stream] = (command.suspicion, self._clock.monotonic() + command.for_s)
-            self._fleet.demand(stream, command.suspicion)
-        else:
-            self._fleet.demand(stream, LOOK_SUSPICION)
+            heeded = self._outside.boost(command, stream, who)
+            facts.update(heeded.facts)
+            if heeded.facts.get("until"):
+                log.info("stream boosted", stream=self._setup().shown(stream), by=printable(who), seconds=command.for_s)
+            return heeded.answer
+        self._fleet.demand(stream, LOOK_SUSPICION)
         return Answer(Result.DONE)
 
     def _find(self, named: str) -> StreamId | None:
         """A stream by its id or by the id it has in topics."""
         if StreamId(named) in self._roster:
             return StreamId(named)
-        setup = self._setup()
-        return next((spec.id for spec in self._roster if setup.sid(spec.id) == named), None)
+        setup, changes = self._setup(), self._roster.changes
+        if self._sids_of != (setup, changes):  # a flood of unknown names must not hash every stream for each
+            self._sids_of = (setup, changes)
+            self._sids = {setup.sid(spec.id): spec.id for spec in self._roster}
+        return self._sids.get(named)
 
     async def _reply(self, message: Incoming, verb: str, reply: bytes) -> None:
         wished = message.response_topic

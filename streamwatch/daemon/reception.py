@@ -9,6 +9,7 @@ import structlog
 from streamwatch.alerts.base import StreamFacts
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.coverage.books import Books
+from streamwatch.daemon.demands import Demands
 from streamwatch.daemon.pressure import Pressure
 from streamwatch.daemon.setup import Setup
 from streamwatch.daemon.translate import decision_of
@@ -35,6 +36,7 @@ class Reception:
         spec_of: Callable[[StreamId], StreamSpec | None],
         books: Books,
         desk: AlertDesk,
+        demands: Demands,
         metrics: Metrics,
         health: Health,
         clock: Clock,
@@ -45,6 +47,7 @@ class Reception:
         self._spec_of = spec_of
         self._books = books
         self._desk = desk
+        self._demands = demands
         self._metrics = metrics
         self._health = health
         self._clock = clock
@@ -70,6 +73,7 @@ class Reception:
     async def on_ready(self, slot: int, ready: Ready) -> None:
         """A watcher is at work."""
         self._beats.pop(slot, None)
+        self._demands.renew(self._streams_of(slot))
         self._on_ready(ready)
 
     async def on_lost(self, slot: int, reason: str) -> None:
@@ -130,6 +134,7 @@ class Reception:
             tests=spec.tests,
             still_live=bool(self._books.live_session(stream)),
             shown=setup.shown(stream),
+            signals=self._demands.signals(stream),
         )
         decision = decision_of(message)
         self._tell_desk(lambda: self._desk.observe(facts, decision))

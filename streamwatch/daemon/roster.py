@@ -9,6 +9,7 @@ import structlog
 
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.coverage.books import Books
+from streamwatch.daemon.demands import Demands
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.decisions import Standing
 from streamwatch.domain.errors import LedgerError, StreamError
@@ -32,13 +33,18 @@ class Watchers(Protocol):
 class Roster:
     """The streams of this node. Event loop only."""
 
-    def __init__(self, *, watchers: Watchers, books: Books, desk: AlertDesk, clock: Clock, limit: int) -> None:
+    def __init__(
+        self, *, watchers: Watchers, books: Books, desk: AlertDesk, demands: Demands, clock: Clock, limit: int
+    ) -> None:
         self._watchers = watchers
         self._books = books
         self._desk = desk
+        self._demands = demands
         self._clock = clock
         self._limit = limit
         self._specs: dict[StreamId, StreamSpec] = {}
+        self.changes = 0
+        """Grows with every change of the streams: what was derived from them may be out of date."""
         self.left_out = 0
         """Streams over `limits.max_streams`: not watched, and said so."""
 
@@ -49,10 +55,12 @@ class Roster:
         self.left_out = len(specs) - len(kept)
         gone = tuple(stream for stream in self._specs if stream not in kept)
         now = self._clock.monotonic()
+        self.changes += 1
         for stream in gone:
             del self._specs[stream]
             self._watchers.release(stream)
             self._books.forget(stream, now)
+            self._demands.forget(stream)
             try:
                 self._desk.gone(stream)
             except LedgerError as error:
@@ -62,6 +70,7 @@ class Roster:
                 continue
             self._specs[spec.id] = spec
             self._books.watch(spec.id, max_gap_s=spec.sampling.max_gap_s, now=now)
+            self._demands.watch(spec.id)
             try:
                 self._watchers.watch(spec, self._desk.standing_of(spec.id))
             except StreamError as error:

@@ -16,6 +16,7 @@ from streamwatch.coverage.books import Books
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.orders import Orders
+from streamwatch.daemon.outside import Outside
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.setup import Setup
 from streamwatch.domain.clock import Clock, rfc3339
@@ -93,6 +94,7 @@ class Parts:
     roster: Roster
     herald: Herald
     orders: Orders
+    outside: Outside
     delivery: Delivery
     figures: Figures
     metrics: Metrics
@@ -134,6 +136,7 @@ class DaemonService:
         p = self._p
         p.desk.configure(self.setup.desk_rules)
         p.desk.restore({spec.id for spec in self.setup.streams})
+        p.outside.restore()
         async with asyncio.TaskGroup() as tasks:
             bus = tasks.create_task(p.bus.run(), name="bus")
             orders = tasks.create_task(p.orders.run(), name="orders")
@@ -234,7 +237,7 @@ class DaemonService:
                 p.health.degrade("ledger", str(error))
             for stream in p.desk.take_restanding():
                 p.watchers.restand(stream, p.desk.standing_of(stream))
-            p.orders.tick()
+            p.outside.tick()
             self._measure()
             self._forget_old()
             await p.clock.sleep(DUTIES_S)

@@ -20,4 +20,4 @@ def decision_of(message: RuleLevel) -> Decision:
 
 
 def _hit(seen: HitSeen) -> Hit:
-    return Hit(at=seen.at, arrival=seen.arrival, media_s=seen.media_s, score=seen.score)
+    return Hit(at=seen.at, arrival=seen.arrival, media_s=seen.media_s, score=seen.score, look=seen.look)

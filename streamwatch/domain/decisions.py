@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from streamwatch.domain.media import Aim
+
 
 class Severity(StrEnum):
     """How urgent an alert of a rule is. `test` never mixes with the others."""
@@ -83,6 +85,8 @@ class Hit:
     arrival: float
     media_s: float
     score: float
+    look: Aim | None = Aim.KEY
+    """How it was seen."""
 
 
 @dataclass(frozen=True, slots=True)

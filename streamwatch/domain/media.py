@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
@@ -122,6 +123,19 @@ class MediaInfo:
     """Keys come when the sink asks for them, so their interval says nothing about the stream."""
 
 
+class Aim(StrEnum):
+    """What a look was at; stands in alerts, so a closed list."""
+
+    KEY = "key"
+    """A key picture alone."""
+    BETWEEN = "between"
+    """A picture between keys, while all are decoded because keys alone cannot keep the gap."""
+    INNER = "inner"
+    """A picture between keys that nobody can foresee, decoded with all since its key."""
+    BACK = "back"
+    """Pictures around a suspicious one, from what was already received."""
+
+
 @dataclass(frozen=True, slots=True)
 class FrameRef:
     """Which frame was looked at, in facts: what may travel once the pixels are gone."""
@@ -141,6 +155,8 @@ class FrameRef:
     corrupt: bool = False
     blind: bool = False
     """There is nothing to see in it: black, of one colour, too small. Its stream is no better known than before."""
+    aim: Aim | None = Aim.KEY
+    """How it came to be looked at; None where no picture was: scores of what is known of the stream otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

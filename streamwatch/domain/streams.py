@@ -65,6 +65,18 @@ class Audience(StrEnum):
     PRIVATE = "private"
 
 
+class AgeBand(StrEnum):
+    """Who is on a stream, as coarse as its platform knows it. It comes in, raises the rate of looks, and goes nowhere.
+
+    `unknown` and `adult` change nothing: what somebody claims about age must never buy fewer looks.
+    """
+
+    UNKNOWN = "unknown"
+    ADULT = "adult"
+    MIXED = "mixed"
+    MINOR = "minor"
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingSpec:
     """When to look, in seconds and shares. Defaults live in the config room alone."""

@@ -36,6 +36,26 @@ def printable(text: str, limit: int = _SHOWN_LENGTH) -> str:
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
+_ADDRESS = re.compile(
+    r"\S*://\S*"  # with a scheme, credentials and all
+    r"|\S*@\S+"  # mail, credentials, a handle
+    r"|\b(?:\d{1,3}\.){3}\d{1,3}(?![.\d])[:/]?\S*"
+    r"|\[?[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){3,}[\].:/0-9a-f]*"
+    r"|\b(?:[\w-]+\.)+[^\W\d_]{2,}(?![\w-])[:/?]?\S*",
+    re.IGNORECASE,
+)
+ADDRESS_LEFT_OUT = "[address]"
+
+
+def without_addresses(text: str, limit: int = _SHOWN_LENGTH) -> str:
+    """Words of another system, safe to repeat: printable, and without anything that reads like an address.
+
+    Whoever is named by a link, a mail address, a handle or an IP address is not named by us. It errs on the side of
+    leaving out: "done.Next" goes as well.
+    """
+    return printable(_ADDRESS.sub(ADDRESS_LEFT_OUT, printable(text, limit)), limit)
+
+
 def _is_bidi(char: str) -> bool:
     return "\u202a" <= char <= "\u202e" or "\u2066" <= char <= "\u2069" or char in "\u200e\u200f\u061c"
 

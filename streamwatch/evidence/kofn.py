@@ -159,7 +159,7 @@ class KOfN:
 
 
 def _hit(score: float, frame: FrameRef) -> Hit:
-    return Hit(at=frame.at, arrival=frame.arrival, media_s=frame.media_s, score=score)
+    return Hit(at=frame.at, arrival=frame.arrival, media_s=frame.media_s, score=score, look=frame.aim)
 
 
 def _moment(hit: Hit) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from streamwatch.domain.decisions import Kind, Level, Mode, Severity
+from streamwatch.domain.media import Aim
 from streamwatch.domain.streams import Audience, Reason
 
 MAX_FRAME = 256 * 1024
@@ -279,6 +280,8 @@ class Sampled(Message):
     corrupt: bool
     blind: bool = False
     """There is nothing to see in it: it was examined, and its stream is no better known than before."""
+    look: Aim = Aim.KEY
+    """How it came to be looked at."""
     decode_s: Seconds
     scores: Annotated[tuple[ScoreLine, ...], Field(max_length=64)]
 
@@ -290,6 +293,7 @@ class HitSeen(Message):
     arrival: Seconds
     media_s: MediaSeconds
     score: Score
+    look: Aim | None = Aim.KEY
 
 
 class RuleLevel(Message):

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from streamwatch.domain.clock import Clock
-from streamwatch.domain.media import Packet
+from streamwatch.domain.media import Aim, Packet
 from streamwatch.runtime import look, lookback
 from streamwatch.runtime.contiguous import Stretch
 from streamwatch.runtime.look import Outcome, Seen
@@ -23,19 +23,6 @@ from streamwatch.runtime.workers import DecoderCache, Workers
 from streamwatch.sampling.capacity import Prices
 from streamwatch.sampling.schedule import LOOK_BACK_FIRST, Claim, Wish
 from streamwatch.sources.base import PacketBuffer
-
-
-class Aim(StrEnum):
-    """What a look was at."""
-
-    KEY = "key"
-    """A key picture alone."""
-    BETWEEN = "between"
-    """A picture between keys, while all are decoded because keys alone cannot keep the gap."""
-    INNER = "inner"
-    """A picture between keys that nobody can foresee, decoded with all since its key."""
-    BACK = "back"
-    """Pictures around a suspicious one, from what was already received."""
 
 
 class Begun(StrEnum):

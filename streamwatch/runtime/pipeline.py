@@ -20,14 +20,14 @@ import structlog
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.decisions import Decision, Standing
 from streamwatch.domain.errors import StreamError
-from streamwatch.domain.media import CodecConfig, FrameRef, MediaInfo, Packet, Sample
+from streamwatch.domain.media import Aim, CodecConfig, FrameRef, MediaInfo, Packet, Sample
 from streamwatch.domain.streams import Reason, StreamSpec
 from streamwatch.evidence.base import Policy
 from streamwatch.runtime.burden import Burden
 from streamwatch.runtime.life import Life, Phase
 from streamwatch.runtime.look import Outcome, Seen, Spent
 from streamwatch.runtime.lookback import Doubt, SecondLook
-from streamwatch.runtime.looks import Aim, Begun, Chapter, Looked, Looks
+from streamwatch.runtime.looks import Begun, Chapter, Looked, Looks
 from streamwatch.runtime.policies import Policies
 from streamwatch.runtime.report import Report, Reporter
 from streamwatch.runtime.sight import Sight
@@ -321,6 +321,7 @@ class StreamPipeline:
             height=seen.height,
             corrupt=seen.corrupt,
             blind=bool(blind),
+            aim=looked.aim,
         )
         return Sample(frame=frame, scores=seen.scores, gap_s=gap_s, decode_s=seen.decode_s, infer_s=sum(seen.infer_s))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.decisions import Decision, Hit, Level
-from streamwatch.domain.media import Sample
+from streamwatch.domain.media import Aim, Sample
 from streamwatch.domain.streams import Reason, StreamId
 from streamwatch.domain.urls import printable
 from streamwatch.link.messages import MAX_SCORES, HitSeen, RuleLevel, Sampled, ScoreLine, StreamLevel
@@ -108,6 +108,7 @@ class Reporter:
                 key=frame.key,
                 corrupt=frame.corrupt,
                 blind=frame.blind,
+                look=frame.aim or Aim.KEY,
                 decode_s=sample.decode_s,
                 scores=lines,
             ),
@@ -179,4 +180,4 @@ def _highest(values: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], 
 
 
 def _hit(hit: Hit) -> HitSeen:
-    return HitSeen(at=hit.at, arrival=hit.arrival, media_s=hit.media_s, score=hit.score)
+    return HitSeen(at=hit.at, arrival=hit.arrival, media_s=hit.media_s, score=hit.score, look=hit.look)

@@ -149,5 +149,6 @@ def sample_of(
         key=False,
         width=facts.width,
         height=facts.height,
+        aim=None,
     )
     return Sample(frame=frame, scores=(scores,), gap_s=None, decode_s=0.0, infer_s=0.0)

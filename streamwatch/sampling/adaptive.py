@@ -38,6 +38,10 @@ PATIENCE_S = 2.0
 """A sign of novelty waits so long for a key picture, which is far cheaper to decode than all that lies before the sign:
 what is worth an alert lasts longer."""
 
+LATE_S = 0.1
+"""A key that is expected about when the gap ends is waited for so much longer: to look between keys instead, over and
+over, would cost ten times as much."""
+
 _LONGEST_KEY_INTERVAL_S = 60.0
 _REMEMBERED_INTERVALS = 8
 _MARGIN_SHARE = 0.05
@@ -141,7 +145,7 @@ class AdaptiveSampler:
         if self._last_sample is None:
             return _AT_ONCE
         look_at, interval = self._due(), self.key_interval_s
-        key_at, any_at = look_at - interval, look_at
+        key_at, any_at = look_at - interval, self._any_at(look_at)
         if self._looks_inside():
             key_at = any_at = look_at - self._inside * interval
         if self._novel_until < math.inf:
@@ -179,7 +183,7 @@ class AdaptiveSampler:
         if self._looks_inside():
             return arrival >= self._due() - self._inside * self.key_interval_s
         # Keys alone cannot keep the gap, or the key that should have come in time did not, or a novelty cannot wait.
-        return arrival >= min(self._due(), self._novel_until)
+        return arrival >= min(self._any_at(self._due()), self._novel_until)
 
     def novel(self, arrival: float) -> None:
         """See `Sampler.novel`."""
@@ -263,6 +267,13 @@ class AdaptiveSampler:
         gap = self.gap_s
         early = self._early * (1.0 - self._plan.thrift)
         return (self._last_sample or 0.0) + gap * (1.0 - early) - _margin(gap)
+
+    def _any_at(self, due: float) -> float:
+        """When a packet between keys is looked at: at the end of the gap, unless a key is about to come."""
+        expected = math.inf if self._last_key is None else self._last_key + self._usual_s
+        if due < expected <= (self._last_sample or 0.0) + self.gap_s + LATE_S:
+            return expected + LATE_S
+        return due
 
     def _key_is_due(self, arrival: float) -> bool:
         if self._last_sample is None or self._novel_until < math.inf:

@@ -121,6 +121,12 @@ class Metrics:
             ["verb", "result"],
             registry=registry,
         )
+        self.signals = Counter(
+            "streamwatch_signals",
+            "Risk signals received from other systems, by result",
+            ["result"],
+            registry=registry,
+        )
         self.dropped = Counter("streamwatch_dropped", "Things given up, by kind", ["what"], registry=registry)
         for state in State:
             self.streams.labels(state.value).set(0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamwatch.alerts.base import DetectorFacts
+from streamwatch.alerts.base import DetectorFacts, RiskSignal
 from streamwatch.alerts.document import AlertDocument
 from streamwatch.domain.decisions import Decision, Kind, Level, Severity, Standing
 from streamwatch.domain.errors import LedgerError
@@ -534,11 +534,27 @@ def test_the_document_names_rule_model_and_stream(story):
     document = AlertDocument.decode(story.ledger.events[0].body)
     assert document.detector.model_dump() == {"name": "det", "version": "1.2", "sha256": "ab" * 32}
     assert document.stream.watch_url == "https://v/lobby"
-    assert document.trace.model_dump(exclude_none=True) == {"open_score": 0.8, "hits": 2, "within_s": 10.0}
+    assert document.trace.model_dump(exclude_defaults=True) == {
+        "open_score": 0.8, "hits": 2, "within_s": 10.0, "confirmed_by": "looks",
+    }  # fmt: skip
     assert document.kind is Kind.CLASSIFIER
     assert document.severity is Severity.HIGH
     assert document.latency_ms is None
     assert document.human is None
+
+
+def test_a_signal_that_comes_while_an_alert_is_open_stands_in_its_next_event_and_stays_when_it_is_withdrawn(story):
+    said = RiskSignal("chat", 0.6, "words that groomers use", story.clock.now())
+    story.at(1).alarm().at(2).alarm(facts=other(signals=(said,)))
+    assert story.heard == ["opened"], "a signal is no event"
+    story.at(3).alarm().says("acknowledge")
+    assert [one["source"] for one in story.last["trace"]["signals"]] == ["chat"]
+    assert "signals" not in story.documents[0]["trace"]
+
+
+def test_a_signal_opens_nothing(story):
+    story.at(1).calm(facts=other(signals=(RiskSignal("chat", 1.0, "reported", story.clock.now()),)))
+    assert story.heard == []
 
 
 def test_a_rule_with_no_cool_down_reopens_at_once():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from streamwatch.alerts import document as documents
+from streamwatch.alerts.base import RiskSignal
 from streamwatch.alerts.document import AlertDocument, Human, with_latency
 from streamwatch.alerts.ulid import PATTERN, Ulids
 from streamwatch.domain.decisions import Decision, Hit, Level
+from streamwatch.domain.media import Aim
 from tests.fakes.clock import FakeClock
 from tests.fakes.desk import FACTS, other, rule
 
@@ -51,8 +54,8 @@ def test_the_document_is_the_one_of_the_interface():
         "first_seen": {"at": "2026-11-21T10:00:00.120Z", "media_s": 812.4},
         "last_seen": {"at": "2026-11-21T10:00:00.120Z", "media_s": 812.4},
         "score": 0.97,
-        "evidence": [{"at": "2026-11-21T10:00:00.120Z", "media_s": 812.4, "score": 0.95}],
-        "trace": {"open_score": 0.8, "hits": 2, "within_s": 10.0},
+        "evidence": [{"at": "2026-11-21T10:00:00.120Z", "media_s": 812.4, "score": 0.95, "look": "key"}],
+        "trace": {"open_score": 0.8, "hits": 2, "within_s": 10.0, "confirmed_by": "looks"},
         "detector": {"name": "det", "version": "1.2", "sha256": "ab" * 32},
         "preserve": {"from": "2026-11-21T09:59:30.120Z", "to": "2026-11-21T10:00:10.120Z"},
         "latency_ms": None,
@@ -60,8 +63,49 @@ def test_the_document_is_the_one_of_the_interface():
     }
 
 
+def test_the_trace_says_whether_the_look_back_confirmed_it_and_each_line_how_it_was_seen():
+    back = replace(HIT, look=Aim.BACK, media_s=811.0)
+    document = json.loads(opened(decision=replace(DECISION, hits=(HIT, back))).encode())
+    assert document["trace"]["confirmed_by"] == "look-back"
+    assert [line["look"] for line in document["evidence"]] == ["key", "back"]
+    inner = replace(HIT, look=Aim.INNER)
+    assert opened(decision=replace(DECISION, hits=(HIT, inner))).trace.confirmed_by == "looks"
+    assert "confirmed_by" not in json.loads(opened(decision=replace(DECISION, hits=())).encode())["trace"]
+
+
+def test_a_document_of_an_earlier_version_can_be_read():
+    data = json.loads(opened().encode())
+    del data["trace"]["confirmed_by"], data["evidence"][0]["look"]
+    again = AlertDocument.decode(json.dumps(data))
+    assert json.loads(again.encode()) == data
+
+
+def signal(source="chat", strength=0.5, because="words that groomers use", ago=0.0) -> RiskSignal:
+    return RiskSignal(source, strength, because, AT - timedelta(seconds=ago))
+
+
+def test_the_trace_names_the_strongest_signals_that_stood():
+    signals = tuple(signal(f"s{n}", n / 10) for n in range(9))
+    document = json.loads(opened(other(signals=signals)).encode())
+    assert [(one["source"], one["strength"]) for one in document["trace"]["signals"]] == [
+        ("s8", 0.8), ("s7", 0.7), ("s6", 0.6), ("s5", 0.5),
+    ]  # fmt: skip
+    assert document["trace"]["signals"][0]["because"] == "words that groomers use"
+    assert document["trace"]["signals"][0]["at"] == "2026-11-21T10:00:00.120Z"
+
+
+def test_signals_told_stay_and_are_told_in_their_newest_form():
+    told = documents.merged((), [signal("chat", 0.9, ago=60), signal("report", 0.2)])
+    later = documents.merged(told, [signal("chat", 0.4, "calmer")])
+    assert [(one.source, one.strength, one.because[:6]) for one in later] == [
+        ("chat", 0.4, "calmer"), ("report", 0.2, "words "),
+    ]  # fmt: skip
+    assert documents.merged(later, []) == later
+
+
 def test_what_is_encoded_can_be_read_back():
-    assert AlertDocument.decode(opened().encode()) == opened()
+    document = opened(other(signals=(signal(),)))
+    assert AlertDocument.decode(document.encode()) == document
 
 
 def test_a_member_that_nobody_knows_is_refused():
@@ -75,6 +119,7 @@ def test_the_schema_closes_every_object():
     parts = [schema, *schema["$defs"].values()]
     assert all(part["additionalProperties"] is False for part in parts if part["type"] == "object")
     assert "close_reason" not in schema["required"]
+    assert {"signals", "confirmed_by"}.isdisjoint(schema["$defs"]["Trace"]["required"])
     assert {"schema", "alert_id", "event", "seq", "preserve", "latency_ms", "human"} <= set(schema["required"])
 
 
@@ -113,6 +158,13 @@ def test_evidence_is_bounded_and_the_first_hits_stay():
     assert document.last_seen.media_s == 49.0
 
 
+def test_what_no_look_has_found_claims_none():
+    hit = Hit(AT, 5.0, 5.0, 1.0, look=None)
+    body = json.loads(opened(decision=Decision("nudity", Level.ALARM, 0.0, 1.0, (hit,), hit, hit)).encode())
+    assert "look" not in body["evidence"][0]
+    assert "confirmed_by" not in body["trace"]
+
+
 def test_a_decision_without_frames_still_makes_a_document():
     document = opened(decision=Decision("nudity", Level.ALARM, 0.5, 0.9))
     assert document.first_seen == document.last_seen
@@ -128,7 +180,8 @@ def test_no_document_is_ever_larger_than_four_kilobytes_nor_holds_a_control_char
     a_rule = rule(label[:128])
     document = documents.opened(
         alert_id="01KAJ5V8Z0AAAAAAAAAAAAAAAA", node="n" * 64, boot_id=label, rule=a_rule,
-        facts=other(id=name * 5, name=name * 5, origin=label, session=name, watch_url=url),
+        facts=other(id=name * 5, name=name * 5, origin=label, session=name, watch_url=url,
+                    signals=tuple(signal(name[:n] + label[:20], n / 4, note * 3) for n in range(6))),
         decision=Decision("nudity", Level.ALARM, 0.5, 1.0000001, shots), at=AT,
     )  # fmt: skip
     human = Human(

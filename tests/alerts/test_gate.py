@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from streamwatch.alerts import commands
 from streamwatch.alerts.base import Answer, Result
 from streamwatch.alerts.commands import COMMANDS, Reply, VerdictCommand
-from streamwatch.alerts.gate import BURST, PER_S, Accepted, Answered, CommandGate, Refusal
+from streamwatch.alerts.gate import (
+    BURST,
+    MAX_SOURCES,
+    PER_S,
+    SIGNALS_PER_S,
+    Accepted,
+    Answered,
+    CommandGate,
+    Refusal,
+)
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.errors import LedgerError
 from tests.fakes.clock import FakeClock
@@ -238,6 +247,102 @@ def test_answers_are_remembered_over_a_restart_of_the_daemon(door):
     door.gate = CommandGate(seen=door.ledger, clock=door.clock, identify=True)
     assert door.knock(at=at) == first
     assert len(door.executed) == 1
+
+
+REPORTED = {"stream": "lobby", "strength": 0.7, "because": "three reports within a minute"}
+
+
+def send(door, source="chat", *, retained=False, payload=None, late=0.0, **fields: Any):
+    at = rfc3339(door.clock.now() - timedelta(seconds=late))
+    body = {"request_id": "r1", "at": at, **REPORTED, **fields}
+    payload = payload if payload is not None else json.dumps(body).encode()
+    judged = door.gate.judge_signal(source=source, payload=payload, retained=retained)
+    if isinstance(judged, Answered):
+        return (json.loads(judged.reply) if judged.reply else None), judged.refusal
+    door.executed.append(judged)
+    return json.loads(door.gate.answer(judged, Reply.to(judged.command, "signal", Answer(Result.DONE)))), None
+
+
+def test_a_signal_is_taken_once_and_answered_under_its_id_with_its_source_as_sender(door):
+    at = rfc3339(door.clock.now())
+    first = send(door, at=at)
+    assert first == ({"request_id": "r1", "verb": "signal", "result": "done"}, None)
+    assert send(door, at=at) == first
+    (accepted,) = door.executed
+    assert (accepted.who, accepted.command.strength, accepted.command.for_s) == ("chat", 0.7, 600.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "refusal"),
+    [
+        ({"strength": 1.1}, Refusal.MALFORMED), ({"strength": -0.1}, Refusal.MALFORMED),
+        ({"strength": True}, Refusal.MALFORMED), ({"strength": "0.5"}, Refusal.MALFORMED),
+        ({"strength": None}, Refusal.MALFORMED), ({"for_s": 0}, Refusal.MALFORMED),
+        ({"for_s": 86401}, Refusal.MALFORMED), ({"because": ""}, Refusal.MALFORMED),
+        ({"because": "  "}, Refusal.MALFORMED), ({"because": "x" * 201}, Refusal.MALFORMED),
+        ({"because": None}, Refusal.MALFORMED), ({"stream": ""}, Refusal.MALFORMED),
+        ({"age_band": "14"}, Refusal.MALFORMED), ({"urgent": True}, Refusal.MALFORMED),
+        ({"moderator": "ann"}, Refusal.MALFORMED), ({"late": 301}, Refusal.STALE), ({"late": -301}, Refusal.STALE),
+        ({"retained": True}, Refusal.RETAINED), ({"because": "x" * 5000}, Refusal.OVERSIZED),
+        ({"payload": b"{not json"}, Refusal.MALFORMED), ({"payload": b'{"strength": NaN}'}, Refusal.MALFORMED),
+    ],
+)  # fmt: skip
+def test_a_signal_that_is_not_sound_is_refused_and_told_why(door, fields, refusal):
+    reply, why = send(door, **fields)
+    assert why is refusal
+    assert (reply["result"], reply["verb"]) == ("refused", "signal")
+    assert reply["why"]
+    assert door.executed == []
+
+
+def test_a_signal_under_a_used_id_with_another_body_is_refused_but_another_source_has_ids_of_its_own(door):
+    at = rfc3339(door.clock.now())
+    send(door, at=at)
+    assert send(door, at=at, strength=0.1)[1] is Refusal.REPLAYED
+    assert send(door, "reports", at=at)[1] is None
+
+
+def test_a_signal_is_no_command(door):
+    assert door.knock("signal", "chat", **REPORTED)[1] is Refusal.UNKNOWN_VERB
+
+
+def test_a_source_that_floods_is_not_answered_and_holds_up_no_other_source_and_no_person(door):
+    results = [send(door, "flood", request_id=f"r{n}")[1] for n in range(500)]
+    assert results.count(None) == BURST
+    assert set(results[BURST:]) == {Refusal.TOO_MANY}
+    assert send(door, "chat")[1] is None
+    assert door.knock("boost", "ann", stream="lobby")[1] is None
+    door.clock.advance(1)
+    again = [send(door, "flood", request_id=f"s{n}")[1] for n in range(100)]
+    assert again.count(None) == SIGNALS_PER_S
+
+
+def test_sources_without_number_share_one_pace_and_those_that_rest_are_forgotten(door):
+    taken = sum(send(door, f"s{n % 100}", request_id=f"r{n}")[1] is None for n in range(70 * 100))
+    assert taken == (MAX_SOURCES + 1) * BURST
+    door.clock.advance(BURST / SIGNALS_PER_S)
+    assert send(door, "chat")[1] is None
+    assert len(door.gate._sources) == 1
+
+
+@given(st.binary(max_size=600))
+def test_no_signal_brings_the_gate_down(payload):
+    reply, refusal = send(Door(), payload=payload)
+    assert refusal is not None
+    assert reply["result"] == "refused"
+
+
+def test_why_a_signal_was_sent_is_kept_printable_and_without_addresses(door):
+    send(door, because=" posted https://a.example/u?k=1 \u202e and mails x@y.example in chat")
+    assert door.executed[0].command.because == (
+        "posted [address] \N{REPLACEMENT CHARACTER} and mails [address] in chat"
+    )
+
+
+def test_the_schema_of_a_signal_names_what_other_systems_must_send():
+    schema = commands.schema(commands.SignalCommand)
+    assert set(schema["required"]) == {"request_id", "at", "stream", "strength", "because"}
+    assert schema["additionalProperties"] is False
 
 
 def test_a_memory_that_fails_executes_nothing(door):

@@ -128,7 +128,7 @@ def test_check_connect_tells_what_is_missing_outside(tmp_path: Path, silent_port
     assert "unreachable" in done.stdout
 
 
-@pytest.mark.parametrize("subject", ["config", "alert", "state", "coverage", "status", "verdict"])
+@pytest.mark.parametrize("subject", ["config", "alert", "state", "coverage", "status", "verdict", "signal"])
 def test_schemas_are_json_schemas(subject: str) -> None:
     described = json.loads(call("schema", subject).stdout)
     jsonschema.Draft202012Validator.check_schema(described)
@@ -140,12 +140,14 @@ def test_watching_a_file_tells_samples_states_and_the_alert_as_json_lines(film: 
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     samples = [line for line in lines if line["type"] == "sample"]
-    assert {"at", "media_s", "scores", "gap_s"} <= samples[0].keys()
+    assert {"at", "media_s", "scores", "gap_s", "look"} <= samples[0].keys()
     assert samples[0]["scores"]["test_card"] < 0.1
     assert samples[-1]["scores"]["test_card"] > 0.9
     (opened,) = [line for line in lines if line["type"] == "alert" and line["event"] == "opened"]
     assert 2.0 <= opened["first_seen"]["media_s"] <= 4.1
     assert [line["state"] for line in lines if line["type"] == "state"][-1] == "ended"
+    assert opened["trace"]["confirmed_by"] in {"looks", "look-back"}
+    assert {line["look"] for line in opened["evidence"]} <= {line["look"] for line in samples}
 
 
 @pytest.fixture(scope="module")

@@ -40,14 +40,22 @@ def test_a_stream_changes_only_what_it_says(desk):
     config = desk.load(
         HEAD + "sampling: {lookback: 2s, novelty: on}\n"
         "streams:\n  - {id: a, url: /x, sampling: {max_gap: 3s, novelty: off, jitter: 0}, weight: 2, fallback: yes,\n"
-        "     end_after: 1m, tests: no, audience: private, legal_basis: b, watch_url: 'https://h/a'}\n"
+        "     end_after: 1m, tests: no, audience: private, legal_basis: b, age_band: minor, watch_url: 'https://h/a'}\n"
     ).config
     (stream,) = stream_specs(config)
     assert stream.sampling == SamplingSpec(
         max_gap_s=3.0, min_gap_s=0.5, lookback_s=2.0, novelty=False, jitter=0.0, inner=0.05, young_s=60
     )
-    assert (stream.weight, stream.fallback, stream.end_after_s, stream.tests) == (2.0, True, 60.0, False)
+    assert (stream.weight, stream.fallback, stream.end_after_s, stream.tests) == (4.0, True, 60.0, False)
     assert (stream.audience, stream.watch_url) == (Audience.PRIVATE, "https://h/a")
+
+
+@pytest.mark.parametrize(("band", "weight"), [("unknown", 1.5), ("adult", 1.5), ("mixed", 2.25), ("minor", 3.0)])
+def test_an_age_band_only_ever_raises_the_weight_and_goes_no_further(desk, band, weight):
+    config = desk.load(HEAD + f"streams: [{{id: a, url: /x, weight: 1.5, age_band: {band}}}]\n").config
+    (stream,) = stream_specs(config)
+    assert stream.weight == weight
+    assert "band" not in repr(stream)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,10 @@ from streamwatch.bus.base import Incoming, Outgoing
 from streamwatch.bus.topics import Topics
 from streamwatch.coverage.books import Books
 from streamwatch.daemon.delivery import Delivery
+from streamwatch.daemon.demands import Demands
 from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.orders import Orders, lanes
+from streamwatch.daemon.outside import Outside
 from streamwatch.daemon.reception import Reception
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.service import DaemonService, Parts
@@ -98,6 +100,7 @@ class Stage:
             boot_id="boot",
             listener=lambda _event: self.delivery.call(),
         )
+        self.demands = Demands(notes=self.ledger, clock=clock)
         herald = Herald(
             publish=lambda message: self.bus.publish(message),  # noqa: PLW0108
             recall=recall,
@@ -117,11 +120,14 @@ class Stage:
             on_ready=lambda _ready: None,
             books=self.books,
             desk=self.desk,
+            demands=self.demands,
             metrics=self.metrics,
             health=self.health,
             clock=clock,
         )
-        self.roster = Roster(watchers=self.fleet, books=self.books, desk=self.desk, clock=clock, limit=3)
+        self.roster = Roster(
+            watchers=self.fleet, books=self.books, desk=self.desk, demands=self.demands, clock=clock, limit=3
+        )
         self.delivery = Delivery(
             outbox=self.ledger,
             bus=self.bus,
@@ -131,6 +137,7 @@ class Stage:
             health=self.health,
             clock=clock,
         )
+        outside = Outside(demands=self.demands, fleet=self.fleet, clock=clock)
         orders = Orders(
             bus=self.bus,
             topics=self.topics,
@@ -138,6 +145,7 @@ class Stage:
             desk=self.desk,
             roster=self.roster,
             fleet=self.fleet,
+            outside=outside,
             setup=lambda: self.service.setup,
             metrics=self.metrics,
             clock=clock,
@@ -152,6 +160,7 @@ class Stage:
             roster=self.roster,
             herald=herald,
             orders=orders,
+            outside=outside,
             delivery=self.delivery,
             figures=self.ledger,
             metrics=self.metrics,

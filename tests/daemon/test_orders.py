@@ -1,6 +1,7 @@
 """Commands: the public table of bad input, and what the good ones do."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from streamwatch.alerts.gate import BURST, PER_S
 from streamwatch.bus.base import Outgoing
 from streamwatch.bus.topics import Topics
+from streamwatch.daemon.demands import HOLD_S, RENEW_S
 from streamwatch.daemon.orders import RESYNC_EVERY_S, lanes
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.decisions import Level
@@ -79,14 +81,27 @@ async def test_a_dismissal_closes_and_cools_down_and_the_watcher_is_told() -> No
         assert stage.said("streams/lobby/alerts")[-1]["event"] == "closed"
 
 
-async def test_boost_is_renewed_until_it_expires() -> None:
+async def test_a_boost_is_renewed_until_it_expires_and_then_taken_back() -> None:
     stage = Stage(setup_of(spec("lobby")))
     async with running(stage):
-        await stage.command("boost", stream="lobby", suspicion=0.7, for_s=5)
-        await stage.pass_time(10)
-        renewed = [suspicion for _, suspicion in stage.fleet.demands]
-        assert 4 <= len(renewed) <= 7
-        assert set(renewed) == {0.7}
+        reply = await stage.command("boost", stream="lobby", suspicion=0.7, for_s=60)
+        assert reply["detail"]["suspicion"] == 0.7
+        left = datetime.fromisoformat(reply["detail"]["until"]) - stage.clock.now()
+        assert timedelta(seconds=59) < left <= timedelta(seconds=60)
+        await stage.pass_time(70)
+        told = [suspicion for _, suspicion in stage.fleet.demands]
+        assert told == [*[0.7] * (len(told) - 1), 0.0]
+        assert 60 / RENEW_S <= len(told) - 1 <= 60 / RENEW_S + 1
+        assert stage.fleet.stands["lobby"][0] == 0
+
+
+async def test_a_boost_of_zero_takes_back_ones_own_and_nobody_elses() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        await stage.command("boost/ann", stream="lobby", suspicion=0.9)
+        await stage.command("boost/ben", stream="lobby", suspicion=0.4)
+        await stage.command("boost/ann", stream="lobby", suspicion=0.0)
+        assert stage.fleet.stands["lobby"] == (0.4, HOLD_S)
 
 
 async def test_a_stream_may_be_named_by_its_topic_id_and_unknown_ones_are_refused() -> None:
@@ -186,7 +201,7 @@ async def test_nobody_can_use_up_a_moderators_request_id() -> None:
     [
         ("commands/verdict/anna", "/anna"), ("commands/mute/anna", "/anna"), ("commands/verdict", "verdict/"),
         ("commands/ping", "ping"), ("commands/ping/anna", "ping"), ("commands/ping/eve", "ping"),
-        ("commands/nonsense", ""), ("commands/nonsense/x", ""), ("signals/nudge", "signals"), ("status", ""),
+        ("commands/nonsense", ""), ("commands/nonsense/x", ""), ("signals/nudge", "signals/nudge"), ("status", ""),
     ],
 )  # fmt: skip
 def test_each_verb_and_each_person_has_a_lane(topic: str, lane: str) -> None:

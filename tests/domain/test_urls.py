@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamwatch.domain.urls import SafeUrl, printable
+from streamwatch.domain.urls import SafeUrl, printable, without_addresses
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,31 @@ def test_controls_and_bidi_marks_do_not_reach_a_terminal(char: str) -> None:
 
 def test_long_text_is_cut_visibly() -> None:
     assert printable("x" * 500, 10) == "x" * 9 + "…"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("three reports within a minute", "three reports within a minute"),
+        ("at 12:30:05, score 0.93, 2.5 s", "at 12:30:05, score 0.93, 2.5 s"),
+        ("see rtmp://u:p@h/live/key?t=1 now", "see [address] now"),
+        ("mail ann@example.org!", "mail [address]"),
+        ("user @ann writes", "user [address] writes"),
+        ("from 192.168.7.9:8080/x.", "from [address]"),
+        ("from [2001:db8::1:2:3]:80 again", "from [address] again"),
+        ("joins www.example.org/a/b", "joins [address]"),
+        ("joins example.org, again", "joins [address] again"),
+        ("joins пример.рф", "joins [address]"),
+        ("a\x1b[31mb\u202ec", "a\N{REPLACEMENT CHARACTER}[31mb\N{REPLACEMENT CHARACTER}c"),
+    ],
+)
+def test_words_of_others_are_repeated_without_addresses(text: str, shown: str) -> None:
+    assert without_addresses(text) == shown
+
+
+@given(st.text(max_size=300))
+def test_what_is_repeated_is_printable_and_bounded(text: str) -> None:
+    again = without_addresses(text, 200)
+    assert len(again) <= 200
+    assert again.isprintable()
+    assert "://" not in again

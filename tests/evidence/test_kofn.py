@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from streamwatch.domain.decisions import CloseWhen, Kind, Level, OpenWhen, RuleSpec, Severity, Standing
-from streamwatch.domain.media import FrameRef, Sample, Scores
+from streamwatch.domain.media import Aim, FrameRef, Sample, Scores
 from streamwatch.domain.streams import StreamId
 from streamwatch.evidence.kofn import KOfN
 
@@ -154,9 +154,10 @@ def test_a_look_back_confirms_with_an_older_picture_and_the_story_begins_there()
     first = policy.observe(sample(10, 0.9))
     assert (first.level, first.missing, first.spacing_s) == (Level.SUSPECTED, 1, 0.4)
     assert policy.observe(sample(9.8, 0.9)).level is Level.SUSPECTED  # too near to count
-    alarm = policy.observe(sample(9.5, 0.95))
+    older = sample(9.5, 0.95)
+    alarm = policy.observe(replace(older, frame=replace(older.frame, aim=Aim.BACK)))
     assert alarm.level is Level.ALARM
-    assert [hit.arrival for hit in alarm.hits] == [10, 9.5]
+    assert [(hit.arrival, hit.look) for hit in alarm.hits] == [(10, Aim.KEY), (9.5, Aim.BACK)]
     assert alarm.first_seen is not None
     assert alarm.last_seen is not None
     assert (alarm.first_seen.arrival, alarm.last_seen.arrival) == (9.5, 10)

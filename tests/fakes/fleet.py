@@ -18,6 +18,8 @@ class FakeFleet:
         self.watched: dict[StreamId, StreamSpec] = {}
         self.calls: list[tuple[str, str]] = []
         self.demands: list[tuple[StreamId, float]] = []
+        self.stands: dict[StreamId, tuple[float, float]] = {}
+        """The newest demand for some time, by stream: suspicion and seconds."""
         self.standing: dict[StreamId, tuple[Standing, ...]] = {}
         self.configure: Configure | None = None
         self.refuses_models = False
@@ -43,8 +45,9 @@ class FakeFleet:
         self.standing[stream] = tuple(standing)
 
     def demand(self, stream: StreamId, suspicion: float, for_s: float = 0.0) -> None:
-        del for_s
         self.demands.append((stream, suspicion))
+        if for_s > 0:
+            self.stands[stream] = (suspicion, for_s)
 
     async def reconfigure(self, configure: Configure) -> None:
         if self.refuses_models:

@@ -11,7 +11,7 @@ import structlog
 
 from streamwatch.domain.decisions import CloseWhen, Kind, Level, OpenWhen, RuleSpec, Severity, Standing
 from streamwatch.domain.errors import NotPublished
-from streamwatch.domain.media import CodecConfig, MediaInfo, MediaTime, Packet
+from streamwatch.domain.media import Aim, CodecConfig, MediaInfo, MediaTime, Packet
 from streamwatch.domain.streams import Reason, SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.evidence.kofn import KOfN
@@ -156,6 +156,8 @@ async def test_a_first_suspicion_is_confirmed_at_once_from_what_was_received_bef
     assert [message.level for message in levels[:2]] == [Level.SUSPECTED, Level.ALARM]
     suspected, alarm = levels[:2]
     assert alarm.hits[0] == suspected.hits[0]
+    assert [hit.look for hit in alarm.hits] == [Aim.KEY, Aim.BACK]
+    assert stage.of(Sampled)[-1].look is Aim.BACK
     assert 0.4 <= alarm.hits[0].media_s - alarm.hits[1].media_s <= 2
     assert alarm.first_seen.media_s < suspected.first_seen.media_s
     gaps = [message.gap_s for message in stage.of(Sampled)]

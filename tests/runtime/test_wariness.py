@@ -226,6 +226,7 @@ async def test_an_unknown_codec_is_told_with_the_time_at_which_it_was_certain(st
     told = next(message for message in stage.of(RuleLevel) if message.rule == "evasion-unknown-codec")
     assert told.first_seen is not None
     assert told.first_seen.arrival - began == pytest.approx(13, abs=2)
+    assert {hit.look for hit in told.hits} == {None}
     newest = [message for message in stage.of(RuleLevel) if message.rule == "evasion-unknown-codec"][-1]
     assert newest.last_seen is not None
     assert newest.last_seen.arrival - told.first_seen.arrival >= 10

@@ -6,6 +6,9 @@ import pytest
 
 from streamwatch.domain.streams import SamplingSpec
 from streamwatch.sampling.adaptive import HALF_LIFE_S, AdaptiveSampler
+from streamwatch.sampling.capacity import Plan
+from streamwatch.sampling.novelty import Budget
+from streamwatch.sampling.schedule import Claim, Wish
 
 CALM = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0, inner=0)
 
@@ -47,6 +50,14 @@ def test_when_calm_no_gap_exceeds_the_promise_and_looks_stay_few(key_every: floa
 
 def test_keys_rarer_than_the_promise_are_bridged_between_keys() -> None:
     looks = drive(sampler(), seconds=200, key_every=15)
+    assert max(gaps(looks)) <= CALM.max_gap_s
+
+
+@pytest.mark.parametrize("key_every", [9.6, 9.8, 10.0])
+def test_a_key_that_comes_when_the_gap_ends_is_waited_for_a_moment(key_every: float) -> None:
+    keys = {round(number * key_every, 3) for number in range(30)}
+    looks = drive(sampler(), seconds=200, key_every=key_every)
+    assert {round(at, 3) for at in looks if at > key_every + 1} <= keys, "once it is known how far apart they are"
     assert max(gaps(looks)) <= CALM.max_gap_s
 
 
@@ -180,3 +191,154 @@ def test_keys_that_come_in_bursts_keep_the_gap() -> None:
     bursts = [(4.0 * (number // 2), 2.0 * number) for number in range(100)]
     looks = looks_of(sampler(), bursts, burst_s=4.0)
     assert max(later - earlier for earlier, later in itertools.pairwise(looks)) <= 10
+
+
+def test_a_new_stream_is_looked_at_twice_as_often_at_first_and_less_and_less_so() -> None:
+    subject = sampler(replace(CALM, young_s=100))
+    looks = drive(subject, seconds=300, key_every=1)
+    early, late = [at for at in looks if at < 40], [at for at in looks if 200 <= at < 240]
+    assert len(early) >= 1.5 * len(late)
+    assert gaps(looks)[0] <= 5
+
+
+def test_a_stream_that_was_live_before_is_not_new() -> None:
+    subject = AdaptiveSampler(replace(CALM, young_s=100), rng=random.Random(1), young=False)
+    assert subject.gap_s == CALM.max_gap_s
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(0.5, 10), (1, 10), (2, 5), (4, 2.5), (1000, 2)])
+def test_weight_brings_more_looks_up_to_one_a_key_and_never_fewer_than_promised(weight: float, expected: float) -> None:
+    subject = AdaptiveSampler(CALM, rng=random.Random(1), weight=weight)
+    drive(subject, seconds=20, key_every=2)
+    assert subject.gap_s == pytest.approx(expected)
+
+
+def test_what_nobody_was_promised_gives_way_to_thrift() -> None:
+    subject = AdaptiveSampler(replace(CALM, young_s=1000), rng=random.Random(1), weight=4)
+    drive(subject, seconds=20, key_every=1)
+    assert subject.gap_s < 2
+    subject.press(Plan(thrift=1.0))
+    assert subject.gap_s == CALM.max_gap_s
+
+
+def test_stretched_suspicion_is_still_suspicion_and_never_a_longer_gap_than_promised() -> None:
+    subject = sampler()
+    subject.demand(1.0, until=1000, now=1)
+    for stretch, expected in [(1, 0.5), (3, 1.5), (100, 10)]:
+        subject.press(Plan(suspicion_stretch=stretch))
+        assert subject.gap_s == pytest.approx(expected)
+
+
+def test_a_wish_says_for_what_it_is_and_when_the_promise_ends() -> None:
+    subject = sampler()
+    assert subject.wish(7.0) == Wish(Claim.FLOOR, 7.0, 7.0), "a stream that was never looked at goes first"
+    subject.sampled(10.0)
+    assert subject.wish(18.0) == Wish(Claim.FLOOR, 20.0, 20.0)
+    subject.press(Plan(floor_stretch=3))
+    assert subject.wish(18.0).floor == 40.0
+    subject.demand(1.0, until=1000, now=18)
+    wish = subject.wish(18.0)
+    assert (wish.claim, wish.floor) == (Claim.SUSPICION, 40.0)
+    assert wish.due == pytest.approx(10.5)
+
+
+def test_a_heavier_stream_keeps_its_promise_when_others_must_wait() -> None:
+    heavy = AdaptiveSampler(CALM, rng=random.Random(1), weight=4)
+    heavy.sampled(10.0)
+    heavy.press(Plan(floor_stretch=3))
+    assert heavy.wish(18.0).floor == 20.0
+
+
+# --- novelty: stories of (second, packet) -----------------------------------------------------------------------------
+
+
+def anchors(
+    subject: AdaptiveSampler, start: float, seconds: float, *, key_every: float = 2.0, large: float = -1.0
+) -> list[float]:
+    """Anchors of 1,000 bytes at 10 a second, one of 9,000 at `large`; returns when it was looked at."""
+    looks = []
+    for number in range(round(seconds * 10)):
+        at = round(start + number / 10, 3)
+        key = abs(at / key_every - round(at / key_every)) < 1e-6
+        size = 9000 if abs(at - large) < 1e-6 else 1000
+        if subject.packet(arrival=at, key=key, size=20_000 if key else size, media_s=at):
+            subject.sampled(at)
+            looks.append(at)
+    return looks
+
+
+def test_a_spike_brings_the_look_forward_to_the_next_key_where_one_comes_soon() -> None:
+    subject = sampler()
+    anchors(subject, 0, 24.5)
+    assert anchors(subject, 24.5, 8, large=26.7) == [28.0]
+
+
+def test_a_spike_is_looked_at_itself_where_the_next_key_is_far() -> None:
+    subject = sampler()
+    anchors(subject, 0, 40.5, key_every=8)
+    assert anchors(subject, 40.5, 4, key_every=8, large=41.7)[0] == 41.7
+
+
+def test_without_a_look_back_there_is_nothing_to_decode_from_so_it_waits_for_the_key() -> None:
+    subject = sampler(replace(CALM, lookback_s=0))
+    anchors(subject, 0, 40.5, key_every=4)
+    assert 41.7 not in anchors(subject, 40.5, 3, key_every=4, large=41.7)
+
+
+def test_a_key_before_its_time_is_looked_at_at_once() -> None:
+    subject = sampler()
+    anchors(subject, 0, 40.5, key_every=4)
+    assert subject.packet(arrival=41.0, key=True, size=20_000, media_s=41.0)
+
+
+def test_keys_that_arrive_in_a_heap_are_not_early() -> None:
+    """Their own times say that they are as far apart as ever."""
+    subject = sampler()
+    for number in range(8):
+        subject.packet(arrival=number * 2.0, key=True, size=1, media_s=number * 2.0)
+        subject.sampled(number * 2.0)
+    assert not subject.packet(arrival=14.1, key=True, size=1, media_s=16.0)
+
+
+def test_hints_only_ever_bring_looks_forward_and_cost_no_more_than_their_budget() -> None:
+    calm, hinted = sampler(replace(CALM, novelty=False)), sampler()
+    story = [(number / 10, number % 20 == 0) for number in range(6000)]
+    noise = random.Random(3)
+    looks: dict[AdaptiveSampler, list[float]] = {calm: [], hinted: []}
+    for at, key in story:
+        size = 20_000 if noise.random() < 0.1 else 1000
+        for subject, seen in looks.items():
+            if subject.packet(arrival=at, key=key, size=size, media_s=at):
+                subject.sampled(at)
+                seen.append(at)
+    assert max(gaps(looks[hinted])) <= CALM.max_gap_s
+    assert len(looks[hinted]) > len(looks[calm])
+    assert len(looks[hinted]) <= len(looks[calm]) + 600 / Budget.EVERY_S + Budget.BURST
+
+
+def test_under_thrift_no_hint_is_followed() -> None:
+    subject = sampler()
+    anchors(subject, 0, 24.5)
+    subject.press(Plan(thrift=1.0))
+    assert anchors(subject, 24.5, 4, large=26.7) == []
+
+
+def test_under_suspicion_more_looks_fall_inside() -> None:
+    spec = replace(CALM, inner=0.05, min_gap_s=4)
+
+    def inside(suspicion: float) -> float:
+        subject = sampler(spec)
+        subject.demand(suspicion, until=1e9, now=0)
+        looks = drive(subject, seconds=2000, key_every=2)
+        return sum(round(at, 3) % 2 > 0 for at in looks) / len(looks)
+
+    assert inside(1.0) > inside(0.0) + 0.2
+
+
+def test_other_settings_keep_what_was_learnt_and_suspected() -> None:
+    subject = sampler()
+    drive(subject, seconds=20, key_every=4)
+    subject.suspect(1.0, now=20)
+    subject.tune(replace(CALM, max_gap_s=5), weight=1)
+    assert subject.key_interval_s == pytest.approx(4)
+    assert subject.gap_s == pytest.approx(0.5)
