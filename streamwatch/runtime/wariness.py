@@ -19,14 +19,15 @@ from streamwatch.evasion.base import Facts, Shown, Signs
 from streamwatch.evidence.base import Policy
 from streamwatch.runtime.look import Seen
 from streamwatch.runtime.policies import Policies
-from streamwatch.runtime.report import Report
+from streamwatch.runtime.report import STRESS_S, Report
 
 EVERY_S = 1.0
 """Facts are weighed so often; the shortest sign lasts ten times as long."""
 
-AGAIN_S = 15.0
-"""Scores that stay are judged again after so long while a rule is not calm: people hear that it goes on, and a rule
-that waits for quiet sees it."""
+AGAIN_S = 60.0
+"""Scores that stay are judged again after so long while a rule is not calm, and for a while after: people hear that it
+goes on, a rule that waits for quiet sees it, a word that was lost is said again. Streams that stand still for hours, by
+the hundred, must not bury what else is said."""
 
 
 class Wariness:
@@ -39,8 +40,10 @@ class Wariness:
         self._weighed_at = -math.inf
         self._judged_at = -math.inf
         self._scores: tuple[tuple[str, float], ...] = ()
-        self._patience_s = math.inf
-        """Seconds after which scores that did not change are judged again."""
+        self._patience_s = AGAIN_S
+        """Seconds after which scores that did not change are judged again …"""
+        self._restless_until = -math.inf
+        """… until then."""
 
     def shown(self, seen: Seen) -> str:
         """Take a look's result. Returns why there is nothing to see in its picture; nothing where there is."""
@@ -68,7 +71,7 @@ class Wariness:
             return None
         now = self._weighed_at = facts.now
         scores = self._signs.scores(facts)
-        if scores == self._scores and now - self._judged_at < self._patience_s:
+        if scores == self._scores and (now >= self._restless_until or now - self._judged_at < self._patience_s):
             return None
         self._scores, self._judged_at = scores, now
         return Scores(DETECTOR, scores)
@@ -76,7 +79,12 @@ class Wariness:
     def judge(self, sample: Sample, decided: Callable[[Decision], None]) -> None:
         """Let the rules take the scores. What they suspect is not passed on: nobody shall look harder for it."""
         self._policies.judge(sample, lambda decision: decided(replace(decision, suspicion=0.0)))
-        self._settle()
+        decisions = self._policies.decisions()
+        waits = [decision.spacing_s / 2 for decision in decisions if decision.level is Level.SUSPECTED]
+        self._patience_s = min((max(wait, EVERY_S) for wait in waits), default=AGAIN_S)
+        calm = all(decision.level is Level.CALM for decision in decisions)
+        if not calm or math.isinf(self._restless_until):
+            self._restless_until = sample.frame.arrival + (0.0 if calm else STRESS_S)
 
     def reset(self) -> None:
         """A new session: nothing stands."""
@@ -99,16 +107,7 @@ class Wariness:
 
     def _tell_anew(self) -> None:
         """Rules that begin, or go on elsewhere, have not heard the scores as they are."""
-        self._judged_at = -math.inf
-
-    def _settle(self) -> None:
-        """Wait for as long as the rules, as they stand now, allow."""
-        decisions = self._policies.decisions()
-        waits = [d.spacing_s for d in decisions if d.level is Level.SUSPECTED]
-        if waits:
-            self._patience_s = min(max(min(waits), EVERY_S), AGAIN_S)
-        else:
-            self._patience_s = AGAIN_S if any(d.level is not Level.CALM for d in decisions) else math.inf
+        self._judged_at, self._restless_until = -math.inf, math.inf
 
 
 def steady(info: MediaInfo | None) -> bool:

@@ -396,12 +396,24 @@ def test_a_rule_may_ask_for_longer_by_spaced_hits() -> None:
     assert 140 <= play.told[-1][0] <= 160
 
 
-def test_an_alarm_that_stands_is_judged_a_few_times_a_minute_and_a_calm_stream_not_at_all() -> None:
+def test_an_alarm_that_stands_is_judged_once_a_minute_and_a_calm_stream_not_at_all() -> None:
     calm, black = Play(), Play()
     calm.looks(SCENES[:60])
     black.looks([BLACK] * 60)
     assert calm.judged <= 3
-    assert black.judged <= 60 / 15 * 10 + 5
+    assert 10 <= black.judged <= 10 + 5
+
+
+def test_calm_after_an_alarm_is_told_again_for_a_while_should_the_first_word_be_lost() -> None:
+    play = Play()
+    play.looks([*[BLACK] * 4, *SCENES[:15]])
+    closed, judged = play.told[-1], play.judged
+    assert closed[2] is Level.CALM
+    play.looks(SCENES[15:45])
+    again = play.judged - judged
+    play.looks(SCENES[45:75])
+    assert 2 <= again <= 6
+    assert play.judged == judged + again
 
 
 def test_a_restart_of_the_watcher_is_no_end_of_what_goes_on() -> None:

@@ -221,7 +221,7 @@ async def test_media_without_keys_is_told_as_rare_keys(stage: Stage) -> None:
 
 async def test_an_unknown_codec_is_told_with_the_time_at_which_it_was_certain(stage: Stage) -> None:
     began = stage.clock.monotonic()
-    await stage.show("scene", 30, config=STRANGE)
+    await stage.show("scene", 90, config=STRANGE)
     assert stage.of(Sampled) == []
     told = next(message for message in stage.of(RuleLevel) if message.rule == "evasion-unknown-codec")
     assert told.first_seen is not None
