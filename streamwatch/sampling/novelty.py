@@ -15,9 +15,12 @@ from statistics import median
 REMEMBERED = 30
 """Anchors whose sizes are usual: about 5 s of a stream with three pictures between anchors, 1 s of one with none."""
 
-SPIKE = 2.6
-"""An anchor that is so many times the usual size is new. At 2.0 a third more cuts are found, and four times as many
-false ones (`streamwatch bench sampling` prints both)."""
+SPIKE = 2.0
+"""An anchor that is so many times the usual size is new …"""
+
+PEAK = 1.15
+"""… if it is also so many times the largest of late: scenes that move unevenly have large anchors again and again. Both
+were chosen with `streamwatch bench sampling`, by recall of short events for the looks that they cost."""
 
 _FEWEST = 8
 """Anchors before anything can be called usual."""
@@ -35,11 +38,15 @@ class Novelty:
         self._since = 0
 
     def usual(self, size: int) -> bool:
-        """Note an anchor of so many bytes; False: it is as large as only a changed picture is."""
+        """Note an anchor of so many bytes; False: it is as large as only a changed picture is.
+
+        After a change nothing is usual for a second or so: another scene has sizes of its own.
+        """
+        if size > self._limit:
+            self.forget()
+            return False
         self._sizes.append(size)
         self._since += 1
-        if size > self._limit:
-            return False
         if self._since >= REMEMBERED:
             self.refresh()
         return True
@@ -48,10 +55,10 @@ class Novelty:
         """Find anew what is usual: at key pictures, which is often enough and spares the anchors the sorting."""
         self._since = 0
         if len(self._sizes) >= _FEWEST:
-            self._limit = SPIKE * median(self._sizes)
+            self._limit = max(SPIKE * median(self._sizes), PEAK * max(self._sizes))
 
     def forget(self) -> None:
-        """Another encoder, or another session."""
+        """Another scene, another encoder, or another session."""
         self._sizes.clear()
         self._limit, self._since = math.inf, 0
 

@@ -18,16 +18,20 @@ def test_an_anchor_far_larger_than_its_like_is_new_and_its_followers_are_not() -
     assert seen([1000, 1100, 900] * 20 + [round(1000 * SPIKE) + 200] + [1000] * 20) == [60]
 
 
+def test_a_scene_of_larger_anchors_is_new_once() -> None:
+    assert seen([1000] * 40 + [5000] * 100) == [40]
+
+
+def test_a_scene_that_moves_unevenly_is_not_new_again_and_again() -> None:
+    assert seen([1000, 1000, 1000, 1000, 3000] * 20)[1:] == []
+
+
 def test_sizes_that_wander_are_not_new() -> None:
     assert seen([1000 + 15 * number for number in range(200)]) == []
 
 
 def test_nothing_is_new_before_anything_is_usual() -> None:
     assert seen([100, 5000, 100, 9000]) == []
-
-
-def test_after_many_large_ones_large_is_usual() -> None:
-    assert seen([1000] * 40 + [5000] * 100)[-1] < 40 + REMEMBERED
 
 
 def test_without_keys_the_usual_is_found_all_the_same() -> None:
