@@ -88,7 +88,6 @@ class StreamPipeline:
         self._loop = loop
         self._home = threading.get_ident()
         self._lock = threading.RLock()
-        self._prices = prices
         self._looks = Looks(
             buffer=buffer,
             workers=workers,
@@ -100,7 +99,7 @@ class StreamPipeline:
         )
         self._closed = False
         began = clock.monotonic()
-        self._burden = Burden(began)
+        self._burden = Burden(prices, began)
         self._life = Life(end_after_s=spec.end_after_s, live_at=began if session else None)
         self._timeline = Timeline()
         self._session = session
@@ -110,7 +109,6 @@ class StreamPipeline:
         self._config: CodecConfig | None = None
         self._sight = Sight(began)
         self._score_trouble = ""
-        self._spent = Spent()
         self._second_look = SecondLook()
         self._appetite = Appetite(everything=False, key_at=-math.inf, look_at=-math.inf)
         self._calm_until = -math.inf
@@ -120,6 +118,8 @@ class StreamPipeline:
         self._said_size = (0, 0)
         self._stands: Report | None = None
         """As last judged; what was well then and is not judged again is well still."""
+        self._blind = False
+        """Whether the newest picture showed nothing."""
         self._shown = -1
         """The latest presentation time so far, in ticks; a packet beyond it is an anchor."""
         self._hints = False
@@ -289,7 +289,7 @@ class StreamPipeline:
             self.judge()
 
     def _note(self, seen: Seen, looked: Looked) -> Sample | None:
-        self._learn(seen, looked)
+        self._burden.looked(seen, looked)
         blind = self._wariness.shown(seen)
         gap_s = self._sight.note(seen, looked.packet, lone=looked.aim is Aim.KEY, blind=blind)
         if seen.outcome is Outcome.FAILED:
@@ -306,6 +306,9 @@ class StreamPipeline:
             self._looks.turns.scored(scores.detector, scored.arrival)
         if not seen.corrupt:
             self._sampler.sampled(scored.arrival)
+        if blind and not self._blind:
+            self._sampler.novel(scored.arrival)  # perhaps just a fade: nobody should stay blind for it
+        self._blind = bool(blind)
         timeline = self._timeline
         media_s = (seen.media or scored.pts or timeline.newest).seconds
         age_s = max(self._clock.monotonic() - scored.arrival, 0.0)
@@ -324,17 +327,6 @@ class StreamPipeline:
             aim=looked.aim,
         )
         return Sample(frame=frame, scores=seen.scores, gap_s=gap_s, decode_s=seen.decode_s, infer_s=sum(seen.infer_s))
-
-    def _learn(self, seen: Seen, looked: Looked) -> None:
-        """What the look cost, and what the next one will."""
-        inner = looked.aim is Aim.INNER
-        self._spent = self._spent.plus(seen, inner=inner)
-        if looked.aim is Aim.KEY:
-            self._prices.decoded(looked.packet.config.codec, looked.packet.size, seen.decode_s, key=True)
-        elif looked.size:
-            self._prices.decoded(looked.packet.config.codec, looked.size, seen.decode_s, key=False)
-        if seen.outcome is Outcome.SCORED:
-            self._prices.scored(seen.scale_s + sum(seen.infer_s))
 
     def _begin_back(self, doubt: Doubt) -> Begun:
         now = self._clock.monotonic()
@@ -391,24 +383,10 @@ class StreamPipeline:
         """What this stream asks of the workers; None while nothing of it comes."""
         with self._lock:
             now = self._clock.monotonic()
-            bytes_per_s = self._burden.rate(self.received, now)
+            self._burden.rate(self.received, now)
             if self._config is None or not self._life.flowing(now) or self._sight.hopeless(self._config):
                 return None
-            pace, codec, prices = self._sampler.pace, self._config.codec, self._prices
-            inner = self.spec.sampling.inner if self.spec.sampling.lookback_s > 0 else 0.0
-            between_s = prices.between_s(codec, bytes_per_s)
-            return Load(
-                look_s=prices.key_s(codec, self._burden.key_bytes) + prices.score_s,
-                score_s=prices.score_s,
-                between_s=between_s,
-                key_interval_s=pace.key_interval_s,
-                promise_s=pace.promise_s,
-                wish_s=pace.wish_s,
-                aim_s=pace.aim_s,
-                suspicious=pace.suspicious,
-                weight=pace.weight,
-                extra_s=inner * between_s * pace.key_interval_s / 2,
-            )
+            return self._burden.load(self._sampler.pace, self.spec.sampling, self._config.codec)
 
     def press(self, plan: Plan) -> None:
         """The plan of the whole watcher from now on."""
@@ -443,7 +421,7 @@ class StreamPipeline:
         """What this stream cost so far."""
         with self._lock:
             transport = self._info.transport if self._info else "file"
-            return Tally(transport, self.received, self._spent, self._looks.missed, self._looks.buffer.dropped)
+            return Tally(transport, self.received, self._burden.spent, self._looks.missed, self._looks.buffer.dropped)
 
     def report_level(self) -> None:
         """Say how the stream stands; the reporter sends it only when it changed or is due again."""

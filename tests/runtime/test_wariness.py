@@ -130,7 +130,7 @@ async def test_black_is_looked_at_as_ever_and_is_not_seen(stage: Stage) -> None:
     looks = len(stage.of(Sampled))
     await stage.show("shade:0", 60)
     samples = stage.of(Sampled)[looks:]
-    assert len(samples) == pytest.approx(looks, abs=1)
+    assert len(samples) == pytest.approx(looks, abs=2)
     assert all(message.blind and not message.corrupt for message in samples[1:])
     assert (stage.level.reason, stage.level.detail) == (Reason.BLIND, "the picture is black")
     assert stage.levels("evasion-black") == [Level.ALARM]
@@ -147,6 +147,19 @@ async def test_a_black_stream_sees_again_at_its_first_picture(stage: Stage) -> N
     assert stage.level.reason is None
     await stage.show("scene", 100)
     assert stage.levels("evasion-black") == [Level.ALARM, Level.CALM]
+
+
+async def test_a_look_that_falls_into_a_fade_is_made_good_at_once_and_only_once(stage: Stage) -> None:
+    await stage.show("scene", 60)
+    looks = len(stage.of(Sampled))
+    while len(stage.of(Sampled)) == looks:
+        await stage.show("shade:0", 2)
+    faded = stage.clock.monotonic()
+    while len(stage.of(Sampled)) == looks + 1:
+        await stage.show("scene", 2)
+    assert stage.clock.monotonic() - faded <= 4
+    await stage.show("shade:0", 60)
+    assert len(stage.of(Sampled)) <= looks + 2 + 60 / 8 + 2, "black for long is looked at no more often"
 
 
 async def test_a_moment_of_black_is_not_told(stage: Stage) -> None:
