@@ -46,7 +46,7 @@ from streamwatch.runtime.turns import Station
 from streamwatch.runtime.wariness import Wariness
 from streamwatch.runtime.workers import DecoderCache, DecodeWorkers, Job, WorkerStatistics
 from streamwatch.sampling.adaptive import AdaptiveSampler
-from streamwatch.sampling.capacity import Plan, Prices
+from streamwatch.sampling.capacity import CALM, Plan, Prices
 from streamwatch.sampling.schedule import Wish
 from streamwatch.sandbox.report import LayerState
 from streamwatch.sources.address import AddressPolicy
@@ -122,8 +122,11 @@ class Workbench:
 
     def plan(self, pipelines: Iterable[StreamPipeline]) -> Plan:
         """Say what gives way during the next second, if anything must."""
-        count = self._workers.count if self._workers else 1
-        return self._planner.look_ahead(pipelines, self.statistics(), count)
+        if self._workers is None:
+            return CALM
+        made = self._planner.look_ahead(pipelines, self._workers.statistics(), self._workers.count)
+        self._workers.press(made)
+        return made
 
     @property
     def stuck_readers(self) -> int:

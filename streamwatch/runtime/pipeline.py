@@ -329,8 +329,7 @@ class StreamPipeline:
         return Sample(frame=frame, scores=seen.scores, gap_s=gap_s, decode_s=seen.decode_s, infer_s=sum(seen.infer_s))
 
     def _begin_back(self, doubt: Doubt) -> Begun:
-        now = self._clock.monotonic()
-        return self._looks.back(doubt, self._sampler.wish(now).floor)
+        return self._looks.back(doubt, self._sampler.wish(self._clock.monotonic()))
 
     def _look_again(self, looked: Looked) -> None:
         """At the first suspicion: look at once at what lies around it as far as it was received, then at what comes."""
