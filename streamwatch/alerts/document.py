@@ -294,7 +294,7 @@ def _line(hit: Hit) -> EvidenceLine:
 
 
 def _confirmed_by(hits: Sequence[Hit]) -> Literal["looks", "look-back"] | None:
-    """None where a restored watcher names no frame."""
-    if not hits:
+    """None where a restored watcher names no frame, and where no picture was looked at."""
+    if all(hit.look is None for hit in hits):
         return None
     return "look-back" if any(hit.look is Aim.BACK for hit in hits) else "looks"

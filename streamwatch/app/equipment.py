@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import streamwatch
 from streamwatch.alerts.base import DeskRule, DetectorFacts
 from streamwatch.detectors import registry
 from streamwatch.detectors.folder import Verified, verify
 from streamwatch.domain.decisions import Mode, RuleSpec
+from streamwatch.domain.evasion import DETECTOR as EVASION
 from streamwatch.link.messages import DetectorSettings, RuleSettings
 
 
@@ -57,15 +59,12 @@ def rule_settings(rule: RuleSpec) -> RuleSettings:
 
 
 def desk_rules(rules: Iterable[RuleSpec], equipped: Mapping[str, Equipped]) -> tuple[DeskRule, ...]:
-    """Rules as the alert desk wants them: with the model that judges."""
-    return tuple(
-        DeskRule(
-            spec=rule,
-            detector=DetectorFacts(
-                name=rule.detector,
-                version=equipped[rule.detector].verified.manifest.version,
-                sha256=equipped[rule.detector].verified.sha256,
-            ),
-        )
-        for rule in rules
-    )
+    """Rules as the alert desk wants them: with the model that judges, or with us where the sign is of evasion."""
+    return tuple(DeskRule(spec=rule, detector=_facts(rule.detector, equipped)) for rule in rules)
+
+
+def _facts(name: str, equipped: Mapping[str, Equipped]) -> DetectorFacts:
+    if name == EVASION:
+        return DetectorFacts(name=EVASION, version=streamwatch.__version__)
+    verified = equipped[name].verified
+    return DetectorFacts(name=name, version=verified.manifest.version, sha256=verified.sha256)

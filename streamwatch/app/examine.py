@@ -87,7 +87,7 @@ class _Watching:
                 if self._spec.fast:  # the file's own time, which runs ahead of ours
                     now = self._now = message.arrival
                 self._tell(message)
-                if not message.corrupt:
+                if not (message.corrupt or message.blind):
                     self._books.sampled(self._spec.id, arrival=message.arrival, gap_s=message.gap_s, now=now)
                 self.judge()
             case StreamLevel():

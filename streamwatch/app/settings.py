@@ -17,7 +17,10 @@ from streamwatch.config.models import Config, Detector
 from streamwatch.config.specs import rule_specs, stream_specs
 from streamwatch.daemon.setup import Setup
 from streamwatch.detectors.shipped import find_folder
+from streamwatch.domain.decisions import Kind, RuleSpec
 from streamwatch.domain.errors import ConfigError, ModelError, Problem
+from streamwatch.domain.evasion import DETECTOR as EVASION
+from streamwatch.evasion import rules as evasion
 from streamwatch.link.messages import Configure
 
 DECODE_WORKERS = 1
@@ -94,10 +97,12 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
             equipped[detector.name] = old
             kept.extend(f"detector {detector.name} keeps its old model: {problem}" for problem in error.problems[:1])
     problems.extend(_label_problems(loaded, equipped))
+    builtin = _builtin_rules(config)
+    problems.extend(_name_problems(loaded, builtin))
     if problems:
         raise ConfigError(*problems)
     kinds = {name: one.verified.manifest.kind for name, one in equipped.items()}
-    rules = rule_specs(config, kinds)
+    rules = (*rule_specs(config, {**kinds, EVASION: Kind.EVASION}), *builtin)
     setup = Setup(
         streams=stream_specs(config),
         configure=Configure(
@@ -156,6 +161,26 @@ def _label_problems(loaded: Loaded, equipped: dict[str, Equipped]) -> Iterator[P
             known = ", ".join(detector.verified.labels[:20])
             yield loaded.problem(
                 f"rules.{index}.label", f"detector {rule.detector} has no label {rule.label}", f"one of {known}"
+            )
+
+
+def _builtin_rules(config: Config) -> tuple[RuleSpec, ...]:
+    """The rules about evasion that hold because the operator wrote no other for their sign."""
+    if not config.evasion.enabled:
+        return ()
+    own = {rule.label for rule in config.rules if rule.detector == EVASION}
+    return evasion.builtin(config.evasion.severity, but={*own, *(sign.value for sign in config.evasion.without)})
+
+
+def _name_problems(loaded: Loaded, builtin: tuple[RuleSpec, ...]) -> Iterator[Problem]:
+    """A name leads to one rule only: in alerts, in cool-downs, in what a moderator mutes."""
+    taken = {rule.name: rule.label for rule in builtin}
+    for index, rule in enumerate(loaded.config.rules):
+        if rule.name in taken:
+            yield loaded.problem(
+                f"rules.{index}.name",
+                f"{rule.name} is the built-in rule about {taken[rule.name]}",
+                f"another name, or evasion.without: [{taken[rule.name]}]",
             )
 
 

@@ -18,9 +18,11 @@ from streamwatch.detectors.base import Detector
 from streamwatch.domain.clock import Clock, SystemClock
 from streamwatch.domain.decisions import CloseWhen, Mode, OpenWhen, RuleSpec, Standing
 from streamwatch.domain.errors import LinkClosed, LinkError, LinkViolation
+from streamwatch.domain.evasion import DETECTOR as EVASION
 from streamwatch.domain.media import CodecConfig
 from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl, printable
+from streamwatch.evasion.signs import StreamSigns
 from streamwatch.evidence.kofn import KOfN
 from streamwatch.link.blackbox import BlackBox
 from streamwatch.link.messages import (
@@ -41,9 +43,10 @@ from streamwatch.runtime.planner import Planner
 from streamwatch.runtime.report import Reporter
 from streamwatch.runtime.supervise import keep
 from streamwatch.runtime.turns import Station
+from streamwatch.runtime.wariness import Wariness
 from streamwatch.runtime.workers import DecoderCache, DecodeWorkers, Job, WorkerStatistics
 from streamwatch.sampling.adaptive import AdaptiveSampler
-from streamwatch.sampling.capacity import Plan, Prices
+from streamwatch.sampling.capacity import CALM, Plan, Prices
 from streamwatch.sampling.schedule import Wish
 from streamwatch.sandbox.report import LayerState
 from streamwatch.sources.address import AddressPolicy
@@ -119,8 +122,11 @@ class Workbench:
 
     def plan(self, pipelines: Iterable[StreamPipeline]) -> Plan:
         """Say what gives way during the next second, if anything must."""
-        count = self._workers.count if self._workers else 1
-        return self._planner.look_ahead(pipelines, self.statistics(), count)
+        if self._workers is None:
+            return CALM
+        made = self._planner.look_ahead(pipelines, self._workers.statistics(), self._workers.count)
+        self._workers.press(made)
+        return made
 
     @property
     def stuck_readers(self) -> int:
@@ -158,6 +164,7 @@ class Workbench:
             clock=self._clock,
             loop=self._loop,
             session=session,
+            wariness=Wariness(StreamSigns(window_s=self._window_s(spec)), self._wary()),
         )
         pipeline.restore(standing)
         return pipeline, keep(pipeline, lambda: self._reader(spec), clock=self._clock, rng=self._rng)
@@ -168,7 +175,7 @@ class Workbench:
 
     def equip(self, pipeline: StreamPipeline) -> None:
         """Give a pipeline the detectors and rules now in force."""
-        pipeline.equip(policies=self._policies(), stations=self._stations())
+        pipeline.equip(policies=self._policies(), stations=self._stations(), wary=self._wary())
 
     async def inspect(self, orders: Inspect) -> Found:
         """Look at an address and say what is there."""
@@ -206,6 +213,17 @@ class Workbench:
             return ()
         active = {settings.name for settings in self._loaded if settings.mode is Mode.ACTIVE}
         return tuple(KOfN(_rule(rule)) for rule in self._orders.rules if rule.detector in active)
+
+    def _wary(self) -> tuple[KOfN, ...]:
+        """One policy per rule about evasion, which is found without any detector."""
+        rules = self._orders.rules if self._orders else ()
+        return tuple(KOfN(_rule(rule)) for rule in rules if rule.detector == EVASION)
+
+    def _window_s(self, spec: StreamSpec) -> float:
+        """The longest that a suspicion takes to be confirmed: the wait for a first look, and a rule's span."""
+        rules = self._orders.rules if self._orders else ()
+        spans = (rule.open_within_s for rule in rules if rule.detector != EVASION)
+        return spec.sampling.max_gap_s + max(spans, default=0.0)
 
     def _reporter(self, spec: StreamSpec, epoch: int) -> Reporter:
         return Reporter(stream=spec.id, epoch=epoch, emit=self._emit, clock=self._clock)

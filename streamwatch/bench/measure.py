@@ -92,7 +92,13 @@ def holder(subject: Subject) -> int:
 
 
 async def grow(subject: Subject, now: int, streams: int, *, over_s: float, told: Told) -> None:
-    """Add streams little by little over `over_s` seconds, as they go live in the world; wait until all are covered.
+    """Do as `add`, then wait until all are covered."""
+    await add(subject, now, streams, over_s=over_s, told=told)
+    await covered(subject, streams, told)
+
+
+async def add(subject: Subject, now: int, streams: int, *, over_s: float, told: Told) -> None:
+    """Add streams little by little over `over_s` seconds, as they go live in the world.
 
     All at once, they would be looked at together from then on.
     """
@@ -102,7 +108,6 @@ async def grow(subject: Subject, now: int, streams: int, *, over_s: float, told:
         subject.watch(now + (streams - now) * step // steps)
         told(f"{now + (streams - now) * step // steps} of {streams} streams assigned")
         await asyncio.sleep(begun + over_s * step / steps - time.monotonic())
-    await covered(subject, streams, told)
 
 
 async def covered(subject: Subject, streams: int, told: Told) -> None:

@@ -15,6 +15,8 @@ class Kind(StrEnum):
     """So many streams, measured in steady state."""
     LIMIT = "limit"
     """More and more streams until the gap breaks."""
+    OVER = "over"
+    """More streams than the core can look at in time, measured once they have settled."""
     LOAD = "load"
     """As many streams as make a given share of the core, measured in steady state."""
 
@@ -115,6 +117,10 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     Scenario(
         "confirm-1080p", "1080p", 2, 8, 120, "the same at 1080p", lookback_s=4,
         hits=2, marker_s=40, goals=(Goal("alert_p50_s", 0.7), Goal("alert_p95_s", 1.5)),
+    ),
+    Scenario(
+        "overload", "360p", 2, 600, 60, "about three times the streams that keep this gap", kind=Kind.OVER,
+        goals=(Goal("worst_to_fair", 1.5),),
     ),
     Scenario(
         "limit", "360p", 10, 200, 40, "most streams on the core", kind=Kind.LIMIT, most=1400,

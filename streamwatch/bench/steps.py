@@ -18,6 +18,8 @@ from streamwatch.domain.errors import OutsideError
 _STEPS: Final = 6
 """Numbers of streams that are tried before the search ends."""
 _LOAD_STEPS: Final = 3
+_SETTLED_S: Final = 30.0
+"""After so long with too many streams their gaps are as long as they will be."""
 _NEAR: Final = 0.03
 """How far from the share of the core that is wanted is near enough."""
 
@@ -37,6 +39,8 @@ async def run(scenario: Scenario, site: Site, model: Path, *, core: int, told: T
         match scenario.kind:
             case Kind.STEADY:
                 return await bench.at(scenario.streams)
+            case Kind.OVER:
+                return await bench.over(scenario.streams)
             case Kind.LOAD:
                 return await loaded(bench.at, scenario)
             case Kind.LIMIT:
@@ -117,6 +121,17 @@ class _Bench:
         before, self._now = self._now, streams
         await measure.grow(self._subject, before, streams, over_s=self._job.gap_s, told=self._told)
         return await self.window()
+
+    async def over(self, streams: int) -> Figures:
+        """Watch more streams than can be looked at in time, wait until gaps are as long as they get, and measure."""
+        before, self._now = self._now, streams
+        await measure.add(self._subject, before, streams, over_s=self._job.gap_s, told=self._told)
+        self._told(f"{streams} streams settle")
+        await asyncio.sleep(_SETTLED_S)
+        figures = await self.window()
+        looks, worst = figures["looks_per_min"], figures["gap_max_s"]
+        fair = 60 / looks if looks else None
+        return {**figures, "fair_s": fair, "worst_to_fair": worst / fair if worst is not None and fair else None}
 
     async def window(self) -> Figures:
         """Measure what is watched now."""

@@ -44,6 +44,7 @@ FIGURES: Final = {
     "stream_mb": "MB a stream",
     "watcher_base_mb": "MB, watcher without streams",
     "to_bound": "x lower bound",
+    "worst_to_fair": "x the fair share, longest gap",
     "bytes_share": "share of the bytes",
     "alert_p50_s": "s, key received to alert, p50",
     "alert_p95_s": "s, key received to alert, p95",

@@ -22,6 +22,7 @@ from streamwatch.domain.errors import OutsideError, Problem, UserError
 from streamwatch.domain.media import Aim
 from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl, printable
+from streamwatch.evasion.rules import builtin
 from streamwatch.link.messages import Sampled
 from streamwatch.telemetry import logs
 
@@ -89,7 +90,7 @@ def _spec(url: SafeUrl, gap_s: float, *, fast: bool) -> StreamSpec:
 
 
 def _rules(equipped: Equipped) -> tuple[RuleSpec, ...]:
-    """One rule a label, with the thresholds that the model's manifest recommends."""
+    """One rule a label, with the thresholds that the model's manifest recommends, and those about evasion."""
     manifest = equipped.verified.manifest
     test = manifest.kind is Kind.TEST
     rules = []
@@ -107,7 +108,7 @@ def _rules(equipped: Equipped) -> tuple[RuleSpec, ...]:
                 cooldown_s=0,
             ),
         )
-    return tuple(rules)
+    return (*rules, *builtin(Severity.LOW))
 
 
 def _lines(said: Sampled | examine.Change | AlertEvent) -> None:
@@ -124,6 +125,7 @@ def _lines(said: Sampled | examine.Change | AlertEvent) -> None:
                 "key": said.key,
                 "look": said.look.value,
                 "corrupt": said.corrupt,
+                "blind": said.blind,
             }
         case examine.Change(state, detail):
             line = {
@@ -154,6 +156,8 @@ def _words(said: Sampled | examine.Change | AlertEvent) -> None:
                 line.append("  look-back", style="dim")
             if said.corrupt:
                 line.append("  damaged picture", style="yellow")
+            if said.blind:
+                line.append("  nothing to see in it", style="yellow")
             terminal.out.print(line)
         case examine.Change(state, detail):
             reason = f": {state.reason.value}" if state.reason else ""

@@ -16,6 +16,7 @@ from streamwatch.config.addresses import PLAIN_SCHEMES, is_loopback
 from streamwatch.config.durations import duration
 from streamwatch.config.findings import VALUE, Finding, Path, dotted
 from streamwatch.domain.decisions import Mode, Severity
+from streamwatch.domain.evasion import DETECTOR, Sign
 from streamwatch.domain.streams import Audience
 
 RESERVED_ORIGIN = "static"
@@ -28,7 +29,13 @@ _COMPARED = 100
 def findings(config: Any) -> Iterator[Finding]:
     """Everything that does not fit together, lazily."""
     return chain(
-        _mqtt(config), _streams(config), _origins(config), _detectors(config), _rules(config), _privacy(config)
+        _mqtt(config),
+        _streams(config),
+        _origins(config),
+        _detectors(config),
+        _rules(config),
+        _evasion(config),
+        _privacy(config),
     )
 
 
@@ -161,6 +168,8 @@ def _detectors(config: Any) -> Iterator[Finding]:
     yield from _unique("detectors", "name", config.detectors)
     for index, detector in enumerate(config.detectors):
         path: Path = ("detectors", index)
+        if detector.name == DETECTOR:
+            yield Finding((*path, "name"), f"{VALUE} is the name of what is built in", "another name")
         if detector.kind == "onnx":
             if detector.model is None:
                 yield _needed((*path, "model"), "kind onnx needs it", "model: the folder with manifest and model")
@@ -180,7 +189,7 @@ def _needed(path: Path, why: str, right: str) -> Finding:
 def _rules(config: Any) -> Iterator[Finding]:
     yield from _unique("rules", "name", config.rules)
     known = list(dict.fromkeys(detector.name for detector in config.detectors if detector.name is not None))
-    names = frozenset(known)
+    names = frozenset((*known, DETECTOR))
     complete = all(detector.name is not None for detector in config.detectors)
     severities: dict[tuple[str, str], tuple[bool, int]] = {}
     for index, rule in enumerate(config.rules):
@@ -201,6 +210,29 @@ def _rules(config: Any) -> Iterator[Finding]:
                 f"a {real} rule for a label that rules.{first} judges as a {kept} one",
                 "test rules have labels of their own, so that a test never hides a finding",
             )
+
+
+def _evasion(config: Any) -> Iterator[Finding]:
+    evasion = config.evasion
+    if evasion.severity is Severity.TEST:
+        right = "low, high or urgent"
+        yield Finding(("evasion", "severity"), f"{VALUE} is for the test card alone", right)
+    known = [sign.value for sign in Sign]
+    for index, rule in enumerate(config.rules):
+        if rule.detector != DETECTOR or rule.label is None:
+            continue
+        path: Path = ("rules", index)
+        if rule.label not in known:
+            wrong = f"{VALUE} is no sign of evasion"
+            yield Finding((*path, "label"), wrong, f"one of {', '.join(known)}")
+        elif evasion.enabled is False:
+            wrong = f"speaks of {VALUE}, which evasion.enabled switches off"
+            yield Finding((*path, "detector"), wrong, "evasion.enabled: true, or no such rule")
+        elif evasion.without is not None and rule.label in evasion.without:
+            wrong = f"a rule about {VALUE}, which evasion.without leaves out"
+            yield Finding((*path, "label"), wrong, "one or the other")
+        if rule.severity is Severity.TEST:
+            yield Finding((*path, "severity"), f"{VALUE} is for the test card alone", "low, high or urgent")
 
 
 def _thresholds(path: Path, rule: Any) -> Iterator[Finding]:

@@ -39,6 +39,7 @@ from streamwatch.config.fields import (
     written,
 )
 from streamwatch.domain.decisions import Mode, Severity
+from streamwatch.domain.evasion import Sign
 from streamwatch.domain.streams import AgeBand, Audience
 
 _DAY = 86400.0
@@ -220,6 +221,16 @@ class Rule(Section):
         return 0.0 if self.severity is Severity.URGENT else _COOLDOWN_S
 
 
+class Evasion(Section):
+    """The built-in rules about streams that are not seen, or show nothing to see."""
+
+    enabled: Switch = Field(
+        default=True, description="Whether they hold where `rules` has no rule about the same sign."
+    )
+    severity: Severity = Field(Severity.LOW, description="Of their alerts: low, high or urgent.")
+    without: tuple[Sign, ...] = Field((), max_length=len(Sign), description="Signs that never alert.")
+
+
 class Limits(Section):
     """What a watcher may use and where it may connect."""
 
@@ -282,6 +293,7 @@ class Config(Section):
     sampling: Sampling = Field(default_factory=Sampling, description="When to look.")
     detectors: tuple[Detector, ...] = Field((), max_length=64, description="What scores the pictures.")
     rules: tuple[Rule, ...] = Field((), max_length=512, description="What turns scores into alerts.")
+    evasion: Evasion = Field(default_factory=Evasion, description="Streams that are not seen, or show nothing.")
     limits: Limits = Field(default_factory=Limits, description="What may be used, and where streams may lead.")
     state: State = Field(default_factory=State, description="What outlives a restart; also just the folder.")
     http: Http = Field(default_factory=Http, description="Metrics, health and hooks.")

@@ -92,7 +92,7 @@ class Reception:
             self._metrics.samples.labels(line.detector).inc()
             self._metrics.inference.observe(line.infer_s)
             self._metrics.batch.observe(1)
-        if not message.corrupt:
+        if not (message.corrupt or message.blind):
             self._books.sampled(
                 stream,
                 arrival=message.arrival,

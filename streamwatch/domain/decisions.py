@@ -85,7 +85,7 @@ class Hit:
     arrival: float
     media_s: float
     score: float
-    look: Aim = Aim.KEY
+    look: Aim | None = Aim.KEY
     """How it was seen."""
 
 

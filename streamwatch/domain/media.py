@@ -153,8 +153,10 @@ class FrameRef:
     width: int
     height: int
     corrupt: bool = False
-    aim: Aim = Aim.KEY
-    """How it came to be looked at."""
+    blind: bool = False
+    """There is nothing to see in it: black, of one colour, too small. Its stream is no better known than before."""
+    aim: Aim | None = Aim.KEY
+    """How it came to be looked at; None where no picture was: scores of what is known of the stream otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,9 @@ class KOfN:
         rule, before = self._rule, self._decision
         last = before.last_seen
         if score < rule.close.score:
+            if frame.blind:  # there was nothing to see: no hit, and no quiet either
+                self._quiet_since = None
+                return before
             if self._quiet_since is None:
                 self._quiet_since = frame.arrival if last is None else max(frame.arrival, last.arrival)
             if frame.arrival - self._quiet_since >= rule.close.for_s:

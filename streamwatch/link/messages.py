@@ -23,6 +23,9 @@ MAX_REPORT = 16 * 1024
 MAX_SCORES = 100
 """Labels of one detector in one report."""
 
+MAX_RULES = 544
+"""The 512 that a configuration may hold, and those that are built in."""
+
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, Field(max_length=300)]
 StreamName = Annotated[str, Field(min_length=1, max_length=16_384)]
@@ -88,7 +91,7 @@ class Configure(Message):
 
     type: Literal["configure"] = "configure"
     detectors: Annotated[tuple[DetectorSettings, ...], Field(max_length=64)]
-    rules: Annotated[tuple[RuleSettings, ...], Field(max_length=512)]
+    rules: Annotated[tuple[RuleSettings, ...], Field(max_length=MAX_RULES)]
     max_pixels: Annotated[int, Field(ge=1, le=2**63 - 1)]
     allow_hosts: Annotated[tuple[Annotated[str, Field(max_length=300)], ...], Field(max_length=1000)]
     decode_workers: Annotated[int, Field(ge=1, le=64)]
@@ -127,7 +130,7 @@ class Assign(Message):
     fast: bool
     session: Session = ""
     """Of a stream that is live already as far as the daemon knows: it goes on under that name. Empty: it is not."""
-    standing: Annotated[tuple[StandingState, ...], Field(max_length=512)] = ()
+    standing: Annotated[tuple[StandingState, ...], Field(max_length=MAX_RULES)] = ()
 
 
 class Restand(Message):
@@ -135,7 +138,7 @@ class Restand(Message):
 
     type: Literal["restand"] = "restand"
     stream: StreamName
-    standing: Annotated[tuple[StandingState, ...], Field(max_length=512)]
+    standing: Annotated[tuple[StandingState, ...], Field(max_length=MAX_RULES)]
 
 
 class Release(Message):
@@ -275,6 +278,8 @@ class Sampled(Message):
     gap_s: Seconds | None
     key: bool
     corrupt: bool
+    blind: bool = False
+    """There is nothing to see in it: it was examined, and its stream is no better known than before."""
     look: Aim = Aim.KEY
     """How it came to be looked at."""
     decode_s: Seconds
@@ -288,7 +293,7 @@ class HitSeen(Message):
     arrival: Seconds
     media_s: MediaSeconds
     score: Score
-    look: Aim = Aim.KEY
+    look: Aim | None = Aim.KEY
 
 
 class RuleLevel(Message):

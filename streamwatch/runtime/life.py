@@ -95,6 +95,11 @@ class Life:
         if self._phase is Phase.LIVE and now - self._refused_since >= grace_s:
             self._phase = Phase.ENDED
 
+    @property
+    def last_media(self) -> float:
+        """When the newest packet arrived; 0 before the first."""
+        return self._last_media
+
     def flowing(self, now: float) -> bool:
         """Whether packets arrive; a stall is called one later, once it is certain."""
         return now - self._last_media <= FLOWING_S

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from streamwatch.detectors.base import Detector
+from streamwatch.detectors.glance import glance
 from streamwatch.domain.errors import CodecUnsupported, DecodeFailed, ScoreFailed
+from streamwatch.domain.evasion import Glance
 from streamwatch.domain.media import MediaTime, Packet, Scores
 from streamwatch.sources.base import Decoder, Picture
 
@@ -44,9 +46,12 @@ class Seen:
     width: int = 0
     height: int = 0
     corrupt: bool = False
+    glance: Glance | None = None
     decode_s: float = 0.0
     scale_s: float = 0.0
     detail: str = ""
+    unscored: bool = False
+    """Failed, for there was a picture and no detector had a score for it: our trouble, not the stream's."""
 
 
 class Spent(NamedTuple):
@@ -158,7 +163,8 @@ def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector
         else:
             spent.append(time.thread_time() - ready)
     if failures and not scores:
-        return Seen(Outcome.FAILED, detail="; ".join(failures), decode_s=decode_s, scale_s=scale_s)
+        said = "; ".join(failures)
+        return Seen(Outcome.FAILED, detail=said, decode_s=decode_s, scale_s=scale_s, unscored=True)
     return Seen(
         Outcome.SCORED,
         packet=packet,
@@ -168,10 +174,16 @@ def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector
         width=width,
         height=height,
         corrupt=picture.corrupt,
+        glance=_glance(scaled),
         decode_s=decode_s,
         scale_s=scale_s,
         detail="; ".join(failures),
     )
+
+
+def _glance(scaled: Mapping[tuple[int, int], NDArray[np.uint8]]) -> Glance | None:
+    """Of the largest of the pictures that were scaled for the detectors: it shows most."""
+    return glance(scaled[max(scaled)]) if scaled else None
 
 
 def _origin_of(picture: Picture, packets: Sequence[Packet]) -> Packet:

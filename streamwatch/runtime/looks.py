@@ -20,8 +20,8 @@ from streamwatch.runtime.look import Outcome, Seen
 from streamwatch.runtime.lookback import Doubt
 from streamwatch.runtime.turns import Station, Turns
 from streamwatch.runtime.workers import DecoderCache, Workers
-from streamwatch.sampling.capacity import Prices
-from streamwatch.sampling.schedule import LOOK_BACK_FIRST, Claim, Wish
+from streamwatch.sampling.capacity import Claim, Prices
+from streamwatch.sampling.schedule import Wish
 from streamwatch.sources.base import PacketBuffer
 
 
@@ -185,7 +185,7 @@ class Looks:
             return begun
         return Begun.NOTHING
 
-    def back(self, doubt: Doubt, floor: float) -> Begun:
+    def back(self, doubt: Doubt, wish: Wish) -> Begun:
         """Look at what was received around a suspicious picture, far enough from it to count, before anything else."""
         packets: Sequence[Packet] = self.buffer.held() if self.idle else ()
         wanted = lookback.instants(packets, doubt)
@@ -200,7 +200,7 @@ class Looks:
             seen = look.back(lambda: cache.get(packets[0].config), packets, wanted, detectors)
             return Looked(chapter, Aim.BACK, newest, seen)  # decoded in pieces: no measure of bytes
 
-        return self._submit(Aim.BACK, newest, Wish(Claim.SUSPICION, LOOK_BACK_FIRST, floor), cost_s, work)
+        return self._submit(Aim.BACK, newest, wish._replace(claim=Claim.SUSPICION, gap_s=0.0), cost_s, work)
 
     def _at_key(self, packet: Packet, wish: Wish, promise_until: float) -> Begun:
         key = _Key(packet, self.chapter)

@@ -33,6 +33,7 @@ from streamwatch.runtime.report import Report, Reporter
 from streamwatch.runtime.sight import Sight
 from streamwatch.runtime.timeline import Timeline
 from streamwatch.runtime.turns import Station, Turns
+from streamwatch.runtime.wariness import Wariness, facts_of, sample_of, steady
 from streamwatch.runtime.workers import Workers
 from streamwatch.sampling.base import Sampler
 from streamwatch.sampling.capacity import Load, Plan, Prices
@@ -71,18 +72,22 @@ class StreamPipeline:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         session: str = "",
+        wariness: Wariness | None = None,
     ) -> None:
-        """`session`: of a stream that was live already when this watcher got it; it goes on under that name."""
+        """`session`: of a stream that was live already when this watcher got it; it goes on under that name.
+
+        Without `wariness` no picture counts as blind, and nothing as evasion.
+        """
         self.spec = spec
         self.received = 0
         self._sampler = sampler
         self._policies = Policies(policies)
+        self._wariness = wariness or Wariness()
         self._report = reporter
         self._clock = clock
         self._loop = loop
         self._home = threading.get_ident()
         self._lock = threading.RLock()
-        self._prices = prices
         self._looks = Looks(
             buffer=buffer,
             workers=workers,
@@ -94,7 +99,7 @@ class StreamPipeline:
         )
         self._closed = False
         began = clock.monotonic()
-        self._burden = Burden(began)
+        self._burden = Burden(prices, began)
         self._life = Life(end_after_s=spec.end_after_s, live_at=began if session else None)
         self._timeline = Timeline()
         self._session = session
@@ -104,7 +109,6 @@ class StreamPipeline:
         self._config: CodecConfig | None = None
         self._sight = Sight(began)
         self._score_trouble = ""
-        self._spent = Spent()
         self._second_look = SecondLook()
         self._appetite = Appetite(everything=False, key_at=-math.inf, look_at=-math.inf)
         self._calm_until = -math.inf
@@ -112,6 +116,10 @@ class StreamPipeline:
         self._well_until = -math.inf
         """Until then a level said while all was well holds, as long as media flows."""
         self._said_size = (0, 0)
+        self._stands: Report | None = None
+        """As last judged; what was well then and is not judged again is well still."""
+        self._blind = False
+        """Whether the newest picture showed nothing."""
         self._shown = -1
         """The latest presentation time so far, in ticks; a packet beyond it is an anchor."""
         self._hints = False
@@ -170,6 +178,8 @@ class StreamPipeline:
         self._session = secrets.token_hex(8)
         self._sight = Sight(now)
         self._timeline = Timeline()
+        self._config = None
+        self._wariness.begins(now)
         self._sampler.restart()
         self._second_look.reset()
         self._looks.forget()
@@ -182,6 +192,8 @@ class StreamPipeline:
         """Media time jumped, or another format began: what was buffered does not belong to what comes."""
         if self._config is not None:
             self._looks.forget()
+            jumped = self._timeline.number != self._looks.chapter.timeline
+            self._wariness.turns(packet.arrival, jumped=jumped, reformatted=packet.config != self._config)
         self._looks.chapter = Chapter(self._session, self._timeline.number)
         self._config, self._second_look.pending = packet.config, None
         self._shown = -1
@@ -249,6 +261,7 @@ class StreamPipeline:
         self._report.new_session(session)
         if number > 1:  # the first one goes on where the daemon said the rules stand
             self._policies.reset()
+            self._wariness.reset()
         self.report_level()
 
     def _looked(self, looked: Looked) -> None:
@@ -276,11 +289,12 @@ class StreamPipeline:
             self.judge()
 
     def _note(self, seen: Seen, looked: Looked) -> Sample | None:
-        self._learn(seen, looked)
-        gap_s = self._sight.note(seen, looked.packet, lone=looked.aim is Aim.KEY)
+        self._burden.looked(seen, looked)
+        blind = self._wariness.shown(seen)
+        gap_s = self._sight.note(seen, looked.packet, lone=looked.aim is Aim.KEY, blind=blind)
         if seen.outcome is Outcome.FAILED:
             self._looks.stop_between()
-        if seen.outcome is not Outcome.SCORED or seen.corrupt:
+        if seen.outcome is not Outcome.SCORED or seen.corrupt or blind:
             self._well_until = -math.inf
         scored = seen.packet
         if scored is None:
@@ -292,6 +306,9 @@ class StreamPipeline:
             self._looks.turns.scored(scores.detector, scored.arrival)
         if not seen.corrupt:
             self._sampler.sampled(scored.arrival)
+        if blind and not self._blind:
+            self._sampler.novel(scored.arrival)  # perhaps just a fade: nobody should stay blind for it
+        self._blind = bool(blind)
         timeline = self._timeline
         media_s = (seen.media or scored.pts or timeline.newest).seconds
         age_s = max(self._clock.monotonic() - scored.arrival, 0.0)
@@ -306,24 +323,13 @@ class StreamPipeline:
             width=seen.width,
             height=seen.height,
             corrupt=seen.corrupt,
+            blind=bool(blind),
             aim=looked.aim,
         )
         return Sample(frame=frame, scores=seen.scores, gap_s=gap_s, decode_s=seen.decode_s, infer_s=sum(seen.infer_s))
 
-    def _learn(self, seen: Seen, looked: Looked) -> None:
-        """What the look cost, and what the next one will."""
-        inner = looked.aim is Aim.INNER
-        self._spent = self._spent.plus(seen, inner=inner)
-        if looked.aim is Aim.KEY:
-            self._prices.decoded(looked.packet.config.codec, looked.packet.size, seen.decode_s, key=True)
-        elif looked.size:
-            self._prices.decoded(looked.packet.config.codec, looked.size, seen.decode_s, key=False)
-        if seen.outcome is Outcome.SCORED:
-            self._prices.scored(seen.scale_s + sum(seen.infer_s))
-
     def _begin_back(self, doubt: Doubt) -> Begun:
-        now = self._clock.monotonic()
-        return self._looks.back(doubt, self._sampler.wish(now).floor)
+        return self._looks.back(doubt, self._sampler.wish(self._clock.monotonic()))
 
     def _look_again(self, looked: Looked) -> None:
         """At the first suspicion: look at once at what lies around it as far as it was received, then at what comes."""
@@ -354,11 +360,12 @@ class StreamPipeline:
             self._plan()
         self.report_level()
 
-    def equip(self, *, policies: Sequence[Policy], stations: Sequence[Station]) -> None:
-        """Go on with other detectors and rules; rules that stay keep their standing."""
+    def equip(self, *, policies: Sequence[Policy], stations: Sequence[Station], wary: Sequence[Policy] = ()) -> None:
+        """Go on with other detectors and rules; rules that stay keep their standing. `wary`: rules about evasion."""
         with self._lock:
             self._looks.turns = Turns(tuple(stations))
         self._policies.replace(policies)
+        self._wariness.replace(wary)
         self._well_until = -math.inf
 
     def demand(self, suspicion: float, for_s: float = 0.0) -> None:
@@ -375,24 +382,10 @@ class StreamPipeline:
         """What this stream asks of the workers; None while nothing of it comes."""
         with self._lock:
             now = self._clock.monotonic()
-            bytes_per_s = self._burden.rate(self.received, now)
+            self._burden.rate(self.received, now)
             if self._config is None or not self._life.flowing(now) or self._sight.hopeless(self._config):
                 return None
-            pace, codec, prices = self._sampler.pace, self._config.codec, self._prices
-            inner = self.spec.sampling.inner if self.spec.sampling.lookback_s > 0 else 0.0
-            between_s = prices.between_s(codec, bytes_per_s)
-            return Load(
-                look_s=prices.key_s(codec, self._burden.key_bytes) + prices.score_s,
-                score_s=prices.score_s,
-                between_s=between_s,
-                key_interval_s=pace.key_interval_s,
-                promise_s=pace.promise_s,
-                wish_s=pace.wish_s,
-                aim_s=pace.aim_s,
-                suspicious=pace.suspicious,
-                weight=pace.weight,
-                extra_s=inner * between_s * pace.key_interval_s / 2,
-            )
+            return self._burden.load(self._sampler.pace, self.spec.sampling, self._config.codec)
 
     def press(self, plan: Plan) -> None:
         """The plan of the whole watcher from now on."""
@@ -403,11 +396,12 @@ class StreamPipeline:
     def restore(self, standing: Sequence[Standing]) -> None:
         """Begin, or go on, where the daemon says the rules stand."""
         self._policies.restore(standing)
+        self._wariness.restore(standing)
         self._report.expect(state.rule for state in standing if state.open)
 
     def decisions(self) -> tuple[Decision, ...]:
         """Where every rule stands."""
-        return self._policies.decisions()
+        return self._policies.decisions() + self._wariness.decisions()
 
     def finished(self) -> None:
         """The server said that the stream ended."""
@@ -426,7 +420,7 @@ class StreamPipeline:
         """What this stream cost so far."""
         with self._lock:
             transport = self._info.transport if self._info else "file"
-            return Tally(transport, self.received, self._spent, self._looks.missed, self._looks.buffer.dropped)
+            return Tally(transport, self.received, self._burden.spent, self._looks.missed, self._looks.buffer.dropped)
 
     def report_level(self) -> None:
         """Say how the stream stands; the reporter sends it only when it changed or is due again."""
@@ -435,14 +429,35 @@ class StreamPipeline:
             report = self._standing()
             self._said_size = self._sight.size
             well_until = self._sight.seen_until(self.spec.sampling.max_gap_s)
+        self._stands = report
         repeat_at = self._report.level(report)
         self._well_until = min(well_until, repeat_at) if report.live and report.reason is None else -math.inf
 
     def judge(self) -> None:
         """Do as `report_level`, but for nothing where all was well and can only still be so."""
-        now = self._clock.monotonic()
+        now = self._now()
         if now >= self._well_until or self._sight.size != self._said_size or not self._life.flowing(now):
             self.report_level()
+        self._be_wary(now)
+
+    def _be_wary(self, now: float) -> None:
+        """Weigh the signs of evasion, about once a second; of an ended stream nothing is left to say."""
+        stands, wariness = self._stands, self._wariness
+        if stands is None or stands.ended or not wariness.due(now):
+            return
+        with self._lock:
+            media_at, received, time = self._life.last_media, self.received, self._timeline
+            made = steady(self._info) and not self.spec.fast
+            facts = facts_of(stands, self._info, now=now, media_at=media_at, received=received, steady=made)
+            if self._sight.unscored:
+                facts = facts._replace(reason=None)
+            scores = wariness.weigh(facts)
+        if scores is not None:
+            at, media_s, session = self._clock.now(), time.newest.seconds, self._session
+            wariness.judge(
+                sample_of(scores, facts, stream=self.spec.id, session=session, timeline=time.number, at=at,
+                          media_s=media_s), self._report.decided,
+            )  # fmt: skip
 
     def close(self) -> None:
         """Take no more packets."""
@@ -451,8 +466,12 @@ class StreamPipeline:
             self._looks.over()
             self._looks.forget()
 
+    def _now(self) -> float:
+        """A file read fast has a time of its own: that of its newest packet."""
+        return self._life.last_media if self.spec.fast else self._clock.monotonic()
+
     def _standing(self) -> Report:
-        now = self._clock.monotonic()
+        now = self._now()
         standing = self._life.standing(now)
         reason, detail = standing.reason, standing.detail
         if reason is None and standing.phase is Phase.LIVE:

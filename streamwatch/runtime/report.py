@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.decisions import Decision, Hit, Level
-from streamwatch.domain.media import Sample
+from streamwatch.domain.media import Aim, Sample
 from streamwatch.domain.streams import Reason, StreamId
 from streamwatch.domain.urls import printable
 from streamwatch.link.messages import MAX_SCORES, HitSeen, RuleLevel, Sampled, ScoreLine, StreamLevel
@@ -107,7 +107,8 @@ class Reporter:
                 gap_s=sample.gap_s,
                 key=frame.key,
                 corrupt=frame.corrupt,
-                look=frame.aim,
+                blind=frame.blind,
+                look=frame.aim or Aim.KEY,
                 decode_s=sample.decode_s,
                 scores=lines,
             ),

@@ -22,6 +22,8 @@ class Sight:
     def __init__(self, begin: float = 0.0) -> None:
         self.size = (0, 0)
         """Of the newest picture."""
+        self.unscored = False
+        """Whether the newest look failed by no fault of the stream's."""
         self._begin = begin
         self._last_scored: float | None = None
         self._tried = False
@@ -44,11 +46,12 @@ class Sight:
         """Whether keys decoded alone give no pictures (periodic intra refresh)."""
         return self._empty_keys >= EMPTY_KEYS_LIMIT
 
-    def note(self, seen: Seen, packet: Packet, *, lone: bool) -> float | None:
-        """Take the outcome of a look begun at `packet`; `lone`: at a key picture alone.
+    def note(self, seen: Seen, packet: Packet, *, lone: bool, blind: str = "") -> float | None:
+        """Take the outcome of a look begun at `packet`; `lone`: at a key picture alone; `blind`: why it shows nothing.
 
         Returns the gap to the scored frame before, None where there was none or nothing sound was scored now.
         """
+        self.unscored = seen.unscored
         if seen.outcome is Outcome.UNSUPPORTED:
             self._unsupported = packet.config.digest
             self._trouble = (Reason.CODEC, seen.detail)
@@ -67,6 +70,8 @@ class Sight:
         gap_s = None if before is None else max(arrival - before, 0.0)
         if seen.corrupt:
             self._trouble = (Reason.DECODE, "the decoder reports damaged pictures")
+        elif blind:  # seen, and nothing in it: no better known than before
+            self._trouble = (Reason.BLIND, blind)
         else:
             self._trouble = (None, "")
             self._tried = False

@@ -16,6 +16,7 @@ import structlog
 
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.media import CodecConfig
+from streamwatch.sampling.capacity import Plan
 from streamwatch.sampling.schedule import Schedule, Wish
 from streamwatch.sources.base import Decoder, DecoderFactory
 
@@ -109,6 +110,11 @@ class DecodeWorkers:
             self._schedule.put(wish, _Queued(job, cost_s))
             self._ready.notify()
         return True
+
+    def press(self, plan: Plan) -> None:
+        """The plan from now on, for what waits too."""
+        with self._ready:
+            self._schedule.press(plan)
 
     def statistics(self) -> WorkerStatistics:
         """How busy the workers are now."""

@@ -15,9 +15,9 @@ from collections import deque
 
 from streamwatch.domain.streams import SamplingSpec
 from streamwatch.sampling.base import Due, Pace
-from streamwatch.sampling.capacity import BETWEEN_KEYS, CALM, Plan
+from streamwatch.sampling.capacity import BETWEEN_KEYS, CALM, Claim, Plan
 from streamwatch.sampling.novelty import EARLY, Budget, Novelty
-from streamwatch.sampling.schedule import Claim, Wish
+from streamwatch.sampling.schedule import Wish
 
 HALF_LIFE_S = 10.0
 """Suspicion halves in this time once nothing renews it: an act may come back; a false hit must not stay dear."""
@@ -113,20 +113,20 @@ class AdaptiveSampler:
             promise_s=self._spacing(promise, 0.0),
             wish_s=self._spacing(wish, early),
             aim_s=self._spacing(aim, early),
-            suspicious=suspicion >= SUSPICIOUS,
+            suspicious=self._is_suspicious(suspicion, aim),
             key_interval_s=self.key_interval_s,
             weight=self._weight,
         )
 
     def wish(self, arrival: float) -> Wish:
         """See `Sampler.wish`."""
-        if self._last_sample is None:
-            return Wish(Claim.FLOOR, arrival, arrival)
+        last, spec = self._last_sample, self._spec
+        if last is None:
+            return Wish(Claim.FLOOR, arrival, 0.0, 0.0, self._weight)
         suspicion = self._suspected(max(self._now, arrival))
-        floor = self._last_sample + self._spec.max_gap_s * self._plan.floor(self._weight)
-        if suspicion < SUSPICIOUS:
-            return Wish(Claim.FLOOR, floor, floor)
-        return Wish(Claim.SUSPICION, min(self._last_sample + self._gap(suspicion), floor), floor)
+        aim = self._aim(suspicion, self._calm_gap(thrift=self._plan.thrift))
+        claim = Claim.SUSPICION if self._is_suspicious(suspicion, aim) else Claim.FLOOR
+        return Wish(claim, last, aim, spec.max_gap_s, self._weight)
 
     @property
     def promise_until(self) -> float:
@@ -251,9 +251,13 @@ class AdaptiveSampler:
 
     def _gap(self, suspicion: float) -> float:
         aim = self._aim(suspicion, self._calm_gap(thrift=self._plan.thrift))
-        if suspicion >= SUSPICIOUS:
+        if self._is_suspicious(suspicion, aim):
             aim = min(aim * self._plan.suspicion_stretch, self._spec.max_gap_s)
         return aim
+
+    def _is_suspicious(self, suspicion: float, aim_s: float) -> bool:
+        """Whether suspicion asks for more than the promise gives."""
+        return suspicion >= SUSPICIOUS and aim_s < self._spec.max_gap_s
 
     def _spacing(self, gap_s: float, early: float) -> float:
         """Seconds between looks that keep this gap, seeing that they fall on keys where those are dense enough."""

@@ -12,9 +12,20 @@ but for its weight. Each step is declared (`Plan`), and taken back as soon as th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
-from streamwatch.sampling.schedule import RESERVED, Claim
+
+class Claim(StrEnum):
+    """For what a look is taken, and so from which share it is paid."""
+
+    FLOOR = "floor"
+    """The promise."""
+    SUSPICION = "suspicion"
+
+
+RESERVED = {Claim.FLOOR: 0.6, Claim.SUSPICION: 0.4}
+"""Shares of the workers' time while both want more than there is. The floor is the promise, so it has the larger."""
 
 COMFORT = 0.85
 """Share of the workers that may be planned for: beyond it queues grow long, since looks do not come evenly."""

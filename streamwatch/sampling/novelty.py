@@ -25,7 +25,7 @@ were chosen with `streamwatch bench sampling`, by recall of short events for the
 _FEWEST = 8
 """Anchors before anything can be called usual."""
 
-EARLY = 0.8
+EARLY = 0.6
 """A key picture that comes after less than this share of the usual interval was not due: the encoder saw a cut."""
 
 

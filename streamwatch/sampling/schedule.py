@@ -11,34 +11,36 @@ from __future__ import annotations
 
 import heapq
 import math
-from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
-RESERVED = {"floor": 0.6, "suspicion": 0.4}
-"""Shares of the workers' time while both queues are late. The floor is the promise, so it has the larger one."""
+from streamwatch.sampling.capacity import CALM, RESERVED, Claim, Plan
 
 CREDIT_S = 0.25
 """A queue that had nothing to do is owed so much worker time at most, or its return would stop the other one."""
 
-LOOK_BACK_FIRST = -math.inf
-"""Deadline of a second look: a suspicion is confirmed or cleared before looks that only come round."""
-
-
-class Claim(StrEnum):
-    """For what a look is taken, and so from which share it is paid."""
-
-    FLOOR = "floor"
-    SUSPICION = "suspicion"
+_SAME = 1.05
+"""A plan whose factors differ by no more changes nobody's turn."""
 
 
 class Wish(NamedTuple):
-    """One look that a stream wants. Times are monotonic seconds, stretched where the machine is too small."""
+    """One look that a stream wants, in seconds. Its turn follows from the plan in force, not from that when it came."""
 
     claim: Claim
-    due: float
-    """The end of the gap aimed at; for a calm stream the same as `floor`."""
-    floor: float
-    """The end of the longest gap: from then on the look counts as the floor's, whoever wished for it."""
+    since: float
+    """Arrival of the newest frame examined, monotonic; of its first packet where there was none."""
+    gap_s: float
+    """From then to the look that suspicion asks for; 0 for a look that goes before all others of its queue."""
+    promise_s: float
+    """From then to the look that keeps the promise; 0 where the stream was never looked at."""
+    weight: float = 1.0
+
+    def floor(self, plan: Plan) -> float:
+        """When its turn comes among all streams: the end of the promise, stretched as far as it must be."""
+        return self.since + self.promise_s * plan.floor(self.weight)
+
+    def due(self, plan: Plan) -> float:
+        """When its turn comes among the suspicious ones."""
+        return self.since + self.gap_s * plan.suspicion_stretch if self.gap_s > 0 else -math.inf
 
 
 Item = TypeVar("Item")
@@ -53,16 +55,18 @@ class Taken(NamedTuple, Generic[Item]):
 
 
 class _Entry(Generic[Item]):
-    __slots__ = ("item",)
+    __slots__ = ("item", "wish")
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, wish: Wish, item: Item) -> None:
+        self.wish = wish
         self.item: Item | None = item
 
 
 class Schedule(Generic[Item]):
-    """The looks that wait. One caller at a time; every call takes microseconds."""
+    """The looks that wait. One caller at a time; a call takes microseconds, a new plan as many for each that waits."""
 
     def __init__(self) -> None:
+        self._plan = CALM
         self._queues: dict[Claim, list[tuple[float, int, _Entry[Item]]]] = {claim: [] for claim in Claim}
         self._used: dict[Claim, float] = dict.fromkeys(Claim, 0.0)
         """Worker time divided by share: whoever has less is next where both are late."""
@@ -76,10 +80,10 @@ class Schedule(Generic[Item]):
         """Let a look wait for its turn."""
         self._order += 1
         self._waiting += 1
-        entry = _Entry(item)
-        heapq.heappush(self._queues[Claim.FLOOR], (wish.floor, self._order, entry))
+        entry = _Entry(wish, item)
+        heapq.heappush(self._queues[Claim.FLOOR], (wish.floor(self._plan), self._order, entry))
         if wish.claim is Claim.SUSPICION:
-            heapq.heappush(self._queues[Claim.SUSPICION], (wish.due, self._order, entry))
+            heapq.heappush(self._queues[Claim.SUSPICION], (wish.due(self._plan), self._order, entry))
 
     def take(self, now: float) -> Taken[Item] | None:
         """Take the look whose turn it is; None where none waits."""
@@ -102,6 +106,20 @@ class Schedule(Generic[Item]):
         for each in Claim:
             self._used[each] = max(self._used[each], most - CREDIT_S / RESERVED[each])
 
+    def press(self, plan: Plan) -> None:
+        """Put all that waits into the order of another plan."""
+        if _alike(plan.floor_stretch, self._plan.floor_stretch) and _alike(
+            plan.suspicion_stretch, self._plan.suspicion_stretch
+        ):
+            return
+        self._plan = plan
+        floor = [entry for entry in self._queues[Claim.FLOOR] if entry[2].item is not None]
+        suspicion = [entry for entry in self._queues[Claim.SUSPICION] if entry[2].item is not None]
+        self._queues[Claim.FLOOR] = [(entry.wish.floor(plan), order, entry) for _, order, entry in floor]
+        self._queues[Claim.SUSPICION] = [(entry.wish.due(plan), order, entry) for _, order, entry in suspicion]
+        for queue in self._queues.values():
+            heapq.heapify(queue)
+
     def clear(self) -> None:
         """Forget all that waits."""
         for queue in self._queues.values():
@@ -113,3 +131,7 @@ class Schedule(Generic[Item]):
         while queue and queue[0][2].item is None:
             heapq.heappop(queue)
         return queue[0][0] if queue else None
+
+
+def _alike(one: float, other: float) -> bool:
+    return one <= other * _SAME and other <= one * _SAME

@@ -158,6 +158,13 @@ def test_evidence_is_bounded_and_the_first_hits_stay():
     assert document.last_seen.media_s == 49.0
 
 
+def test_what_no_look_has_found_claims_none():
+    hit = Hit(AT, 5.0, 5.0, 1.0, look=None)
+    body = json.loads(opened(decision=Decision("nudity", Level.ALARM, 0.0, 1.0, (hit,), hit, hit)).encode())
+    assert "look" not in body["evidence"][0]
+    assert "confirmed_by" not in body["trace"]
+
+
 def test_a_decision_without_frames_still_makes_a_document():
     document = opened(decision=Decision("nudity", Level.ALARM, 0.5, 0.9))
     assert document.first_seen == document.last_seen

@@ -42,7 +42,7 @@ def problems(path: Path) -> list[str]:
 def test_the_smallest_file_runs_with_the_shipped_model(write: Callable[..., Path]) -> None:
     ready = settings.read(write())
     assert [spec.id for spec in ready.setup.streams] == ["lobby"]
-    (rule,) = ready.setup.desk_rules
+    (rule,) = (rule for rule in ready.setup.desk_rules if rule.spec.kind is not Kind.EVASION)
     assert (rule.spec.severity, rule.spec.kind) == (Severity.TEST, Kind.TEST)
     assert len(rule.detector.sha256) == 64
     assert ready.setup.configure.detectors[0].sha256 == rule.detector.sha256

@@ -150,6 +150,39 @@ def test_watching_a_file_tells_samples_states_and_the_alert_as_json_lines(film: 
     assert {line["look"] for line in opened["evidence"]} <= {line["look"] for line in samples}
 
 
+@pytest.fixture(scope="module")
+def dark_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half a minute of black between two moments of a picture."""
+    path = tmp_path_factory.mktemp("dark") / "dark.mp4"
+    shown, black = card(320, 180), np.zeros((180, 320, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=5, options={"preset": "ultrafast", "g": "5"})
+        video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
+        for number in range(200):
+            frame = av.VideoFrame.from_ndarray(shown if number < 10 or number >= 190 else black, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 5)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    return path
+
+
+def test_a_file_that_turns_black_is_uncovered_and_told(dark_film: Path) -> None:
+    done = call("watch", str(dark_film), "--json", "--fast", "--gap", "4s")
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    samples = [line for line in lines if line["type"] == "sample"]
+    assert {line["blind"] for line in samples if 3 < line["media_s"] < 37} == {True}
+    assert not samples[0]["blind"]
+    assert "blind" in [line["reason"] for line in lines if line["type"] == "state"]
+    alerts = [line for line in lines if line["type"] == "alert" and line["kind"] == "evasion"]
+    assert [(line["rule"], line["event"]) for line in alerts] == [
+        ("evasion-black", "opened"),
+        ("evasion-black", "closed"),
+    ]
+    assert alerts[0]["first_seen"]["media_s"] == pytest.approx(24, abs=4)
+    assert alerts[1]["close_reason"] == "ended"
+
+
 def test_watching_for_people_shows_an_alert(film: Path) -> None:
     done = call("watch", str(film), "--fast", "--gap", "2s")
     assert done.returncode == 0

@@ -69,6 +69,28 @@ CASES = [
     ("node: n\nmqtt: {url: 'mqtts://h', password: p}\n", "2: mqtt.password: a password without a user name"),
     ("node: n\nmqtt: {url: 'mqtts://h', cert: c}\n", "2: mqtt.cert: given without mqtt.key"),
     ("node: n\nmqtt: {url: 'mqtts://h', key: c}\n", "2: mqtt.key: given without mqtt.cert"),
+    (
+        HEAD + "detectors:\n  - {name: evasion, kind: x}\n",
+        "4: detectors.0.name: `evasion` is the name of what is built in",
+    ),
+    (
+        HEAD + "rules:\n  - {name: r, detector: evasion, label: blck, severity: low}\n",
+        "4: rules.0.label: `blck` is no sign of evasion (one of black, solid, frozen, dimensions, rare_keys, ",
+    ),
+    (
+        HEAD + "rules:\n  - {name: r, detector: evasion, label: black, severity: test}\n",
+        "4: rules.0.severity: `test` is for the test card alone (low, high or urgent)",
+    ),
+    (
+        HEAD + "rules:\n  - {name: r, detector: evasion, label: black, severity: low}\nevasion: {enabled: false}\n",
+        "4: rules.0.detector: speaks of `evasion`, which evasion.enabled switches off (evasion.enabled: true",
+    ),
+    (
+        HEAD + "rules:\n  - {name: r, detector: evasion, label: black, severity: low}\nevasion: {without: [black]}\n",
+        "4: rules.0.label: a rule about `black`, which evasion.without leaves out (one or the other)",
+    ),
+    (HEAD + "evasion: {severity: test}\n", "3: evasion.severity: `test` is for the test card alone"),
+    (HEAD + "evasion: {without: [balck]}\n", "3: evasion.without.0:"),
     ("node: n\nmqtt: {url: 'mqtt://[::1]', ca: c}\n", "2: mqtt.ca: has no effect on an unencrypted connection"),
 ]
 
@@ -89,6 +111,8 @@ FITS = [
     HEAD + "streams: [{id: a, url: /x, sampling: {max_gap: 300ms, min_gap: 100ms}}]\n",
     HEAD + "privacy: {stream_ids: keyed, key: 0123456789abcdef}\n",
     HEAD + DETECTORS + "rules:\n  - " + RULE % "" + "\n  - {name: s, detector: a, label: l, severity: low}\n",
+    HEAD + "rules: [{name: r, detector: evasion, label: black, severity: high}]\n",
+    HEAD + "evasion: {enabled: false, severity: high, without: [frozen, slate]}\n",
     HEAD + "state: /var/lib/x\n",
     HEAD + "mqtt2:\n".replace("mqtt2:\n", ""),
 ]

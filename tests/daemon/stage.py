@@ -179,14 +179,15 @@ class Stage:
             0, StreamLevel(epoch=1, stream=name, session="s1", live=live, ended=ended, reason=reason)
         )
 
-    async def sample(self, name: str, *, gap_s: float | None = None, corrupt: bool = False) -> None:
+    async def sample(self, name: str, *, gap_s: float | None = None, corrupt: bool = False,
+                     blind: bool = False) -> None:  # fmt: skip
         line = ScoreLine(detector="cards", values=(("test_card", 0.1),), infer_s=0.001)
         now = self.clock.monotonic()
         await self.reception.on_message(
             0,
             Sampled(
                 epoch=1, stream=name, session="s1", at=self.clock.now(), arrival=now, media_s=now, gap_s=gap_s,
-                key=True, corrupt=corrupt, decode_s=0.01, scores=(line,),
+                key=True, corrupt=corrupt, blind=blind, decode_s=0.01, scores=(line,),
             ),
         )  # fmt: skip
 

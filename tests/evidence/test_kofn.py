@@ -198,3 +198,18 @@ def test_another_publisher_begins_with_nothing_seen() -> None:
     policy.reset()
     assert policy.decision.level is Level.CALM
     assert story(*scores((1, 0.9)), policy=policy) == [(1, Level.SUSPECTED)]
+
+
+def test_a_picture_in_which_there_is_nothing_to_see_is_no_quiet() -> None:
+    def blind(second: float, score: float) -> Sample:
+        seen = sample(second, score)
+        return replace(seen, frame=replace(seen.frame, blind=True))
+
+    black = [blind(second, 0.0) for second in range(10, 100, 10)]
+    told = story(*scores((0, 0.9), (0.5, 0.9)), *black, *scores((100, 0.1), (120, 0.1), (130, 0.1)))
+    assert told == [(0, Level.SUSPECTED), (0.5, Level.ALARM), (130, Level.CALM)]
+
+
+def test_a_hit_counts_in_such_a_picture_too() -> None:
+    seen = [replace(one, frame=replace(one.frame, blind=True)) for one in scores((0, 0.9), (0.5, 0.9))]
+    assert story(*seen)[-1] == (0.5, Level.ALARM)

@@ -1,5 +1,5 @@
-"""A decoder whose pictures are told by the packets: `shade:N` is a picture of grey N, `none` no picture, `bad` no bytes
-of any picture, `torn:N` a damaged one."""
+"""A decoder whose pictures are told by the packets: `shade:N` is a picture of grey N, `scene:N` one with something
+in it and another for every N, `none` no picture, `bad` no bytes of any picture, `torn:N` a damaged one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from streamwatch.domain.media import CodecConfig, MediaTime, Packet
 
 
 class FakePicture:
-    def __init__(self, shade: int, pts: MediaTime | None, *, corrupt: bool, size: tuple[int, int]) -> None:
+    def __init__(
+        self, shade: int, pts: MediaTime | None, *, corrupt: bool, size: tuple[int, int], scene: bool = False
+    ) -> None:
         self._shade = shade
+        self._scene = scene
         self.pts = pts
         self.corrupt = corrupt
         self.size = size
 
     def rgb(self, width: int, height: int) -> NDArray[np.uint8]:
+        if self._scene:
+            return np.random.default_rng(self._shade).integers(0, 256, (height, width, 3), np.uint8)
         return np.full((height, width, 3), self._shade, np.uint8)
 
 
@@ -56,4 +61,4 @@ class FakeDecoder:
         if word == "bad":
             raise DecodeFailed("no picture in these bytes")
         size = (self._config.width, self._config.height)
-        return FakePicture(int(shade), packet.pts, corrupt=word == "torn", size=size)
+        return FakePicture(int(shade), packet.pts, corrupt=word == "torn", size=size, scene=word == "scene")

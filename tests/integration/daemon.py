@@ -50,6 +50,7 @@ def config(
         "sampling": {"max_gap": max_gap},
         "detectors": [{"name": "test-card", "kind": "onnx", "model": "models/test-card"}],
         "rules": list(rules),
+        "evasion": {"without": ["frozen", "slate"]},  # the card stands still for as long as a test shows it
         "limits": {"watchers": 1},
         "state": str(folder / "state"),
         "http": {"listen": "127.0.0.1:0"},

@@ -21,8 +21,8 @@ from streamwatch.runtime.report import Reporter
 from streamwatch.runtime.turns import Station
 from streamwatch.runtime.workers import DecodeWorkers, Job
 from streamwatch.sampling.adaptive import AdaptiveSampler
-from streamwatch.sampling.capacity import Plan, Prices
-from streamwatch.sampling.schedule import Claim, Wish
+from streamwatch.sampling.capacity import Claim, Plan, Prices
+from streamwatch.sampling.schedule import Wish
 from streamwatch.sources.gop import GopBuffer
 from tests.fakes.clock import FakeClock
 from tests.fakes.decoder import FakeDecoder
@@ -40,7 +40,7 @@ RULE = RuleSpec(
     cooldown_s=0,
 )
 SAMPLING = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0, inner=0)
-FIRST = Wish(Claim.FLOOR, 0, 0)
+FIRST = Wish(Claim.FLOOR, 0, 0, 0)
 
 
 class NoRoom:

@@ -1,10 +1,13 @@
 """A watcher's plan for the next second: who is told what."""
 
+import pytest
 import structlog
 
+from streamwatch.domain.streams import SamplingSpec
 from streamwatch.runtime.burden import Burden
 from streamwatch.runtime.planner import Planner
 from streamwatch.runtime.workers import WorkerStatistics
+from streamwatch.sampling.base import Pace
 from streamwatch.sampling.capacity import CALM, Load, Plan, Prices
 
 LOAD = Load(
@@ -60,10 +63,13 @@ def test_a_machine_on_which_looks_take_longer_can_take_fewer() -> None:
 
 
 def test_a_streams_burden_is_what_it_lately_sent() -> None:
-    burden = Burden(now=100.0)
+    burden = Burden(Prices(), now=100.0)
     for second in range(1, 60):
         burden.key(30_000)
         rate = burden.rate(second * 75_000, 100.0 + second)
     assert rate == 75_000
-    assert burden.key_bytes == 30_000
+    pace = Pace(promise_s=8, wish_s=8, aim_s=8, suspicious=False, key_interval_s=2, weight=1)
+    load = burden.load(pace, SamplingSpec(10, 0.5, 4, novelty=True, jitter=0, inner=0.1), "h264")
+    assert load.look_s == pytest.approx(0.0039 + load.score_s)
+    assert load.extra_s == pytest.approx(0.1 * load.between_s)
     assert burden.rate(10**9, 159.1) == 75_000, "too soon to tell"

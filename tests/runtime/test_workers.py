@@ -7,12 +7,13 @@ import pytest
 
 from streamwatch.domain.clock import SystemClock
 from streamwatch.runtime.workers import DecoderCache, DecodeWorkers
-from streamwatch.sampling.schedule import Claim, Wish
+from streamwatch.sampling.capacity import Claim
+from streamwatch.sampling.schedule import Wish
 from tests.fakes.decoder import FakeDecoder
 
 
 def wish(at: float) -> Wish:
-    return Wish(Claim.FLOOR, at, at)
+    return Wish(Claim.FLOOR, at, 0, 0)
 
 
 @pytest.fixture

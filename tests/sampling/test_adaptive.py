@@ -6,9 +6,9 @@ import pytest
 
 from streamwatch.domain.streams import SamplingSpec
 from streamwatch.sampling.adaptive import HALF_LIFE_S, AdaptiveSampler
-from streamwatch.sampling.capacity import Plan
+from streamwatch.sampling.capacity import CALM as CALM_PLAN
+from streamwatch.sampling.capacity import Claim, Plan
 from streamwatch.sampling.novelty import Budget
-from streamwatch.sampling.schedule import Claim, Wish
 
 CALM = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0, inner=0)
 
@@ -229,24 +229,33 @@ def test_stretched_suspicion_is_still_suspicion_and_never_a_longer_gap_than_prom
         assert subject.gap_s == pytest.approx(expected)
 
 
-def test_a_wish_says_for_what_it_is_and_when_the_promise_ends() -> None:
+def test_a_wish_says_for_what_it_is_and_when_its_turn_comes() -> None:
     subject = sampler()
-    assert subject.wish(7.0) == Wish(Claim.FLOOR, 7.0, 7.0), "a stream that was never looked at goes first"
+    first = subject.wish(7.0)
+    assert (first.claim, first.floor(CALM_PLAN)) == (Claim.FLOOR, 7.0), "a stream that was never looked at goes first"
     subject.sampled(10.0)
-    assert subject.wish(18.0) == Wish(Claim.FLOOR, 20.0, 20.0)
-    subject.press(Plan(floor_stretch=3))
-    assert subject.wish(18.0).floor == 40.0
+    calm = subject.wish(18.0)
+    assert (calm.claim, calm.floor(CALM_PLAN)) == (Claim.FLOOR, 20.0)
+    assert calm.floor(Plan(floor_stretch=3)) == 40.0
     subject.demand(1.0, until=1000, now=18)
-    wish = subject.wish(18.0)
-    assert (wish.claim, wish.floor) == (Claim.SUSPICION, 40.0)
-    assert wish.due == pytest.approx(10.5)
+    keen = subject.wish(18.0)
+    assert (keen.claim, keen.floor(CALM_PLAN)) == (Claim.SUSPICION, 20.0)
+    assert keen.due(CALM_PLAN) == pytest.approx(10.5)
+    assert keen.due(Plan(suspicion_stretch=4)) == pytest.approx(12)
 
 
 def test_a_heavier_stream_keeps_its_promise_when_others_must_wait() -> None:
     heavy = AdaptiveSampler(CALM, rng=random.Random(1), weight=4)
     heavy.sampled(10.0)
-    heavy.press(Plan(floor_stretch=3))
-    assert heavy.wish(18.0).floor == 20.0
+    assert heavy.wish(18.0).floor(Plan(floor_stretch=3)) == 20.0
+
+
+def test_suspicion_that_may_not_ask_for_more_than_the_promise_has_no_share_of_its_own() -> None:
+    subject = sampler(replace(CALM, min_gap_s=10))
+    subject.sampled(10.0)
+    subject.demand(1.0, until=1000, now=18)
+    assert subject.wish(18.0).claim is Claim.FLOOR
+    assert not subject.pace.suspicious
 
 
 # --- novelty: stories of (second, packet) -----------------------------------------------------------------------------

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamwatch.sampling.capacity import COMFORT, Load, Plan, Prices, plan
-from streamwatch.sampling.schedule import RESERVED, Claim
+from streamwatch.sampling.capacity import COMFORT, RESERVED, Claim, Load, Plan, Prices, plan
 
 CALM = Load(
     look_s=0.008,

@@ -1,14 +1,18 @@
 """Stories of a queue: who waits, and who is next."""
 
-from streamwatch.sampling.schedule import LOOK_BACK_FIRST, RESERVED, Claim, Schedule, Wish
+from streamwatch.sampling.capacity import RESERVED, Claim, Plan
+from streamwatch.sampling.schedule import Schedule, Wish
 
 
 def calm(floor: float) -> Wish:
-    return Wish(Claim.FLOOR, floor, floor)
+    return Wish(Claim.FLOOR, floor - 10, 10, 10)
 
 
 def suspicious(due: float, floor: float = 1e6) -> Wish:
-    return Wish(Claim.SUSPICION, due, floor)
+    return Wish(Claim.SUSPICION, due - 1, 1, floor - due + 1)
+
+
+LOOK_BACK = Wish(Claim.SUSPICION, 100.0, 0.0, 1e6)
 
 
 def served(schedule: Schedule[str], now: float = 0.0, cost: float = 0.01) -> list[str]:
@@ -38,7 +42,7 @@ def test_the_earliest_deadline_is_first_whoever_came_first_and_equals_in_order_o
 
 
 def test_a_second_look_goes_before_all_that_only_come_round() -> None:
-    assert served(filled(("a", calm(1)), ("b", suspicious(0.5)), ("back", suspicious(LOOK_BACK_FIRST))))[0] == "back"
+    assert served(filled(("a", calm(1)), ("b", suspicious(0.5)), ("back", LOOK_BACK)))[0] == "back"
 
 
 def test_where_both_are_late_each_has_its_share_of_the_time() -> None:
@@ -91,3 +95,41 @@ def test_cleared_means_nobody_waits() -> None:
     schedule = filled(("a", suspicious(1.0)), ("b", calm(3.0)))
     schedule.clear()
     assert (len(schedule), schedule.take(0.0)) == (0, None)
+
+
+def test_when_the_promise_is_stretched_all_wait_in_proportion_and_the_heavy_ones_not_until_they_must() -> None:
+    often = Wish(Claim.FLOOR, 100.0, 2.0, 2.0)
+    seldom = Wish(Claim.FLOOR, 96.0, 10.0, 10.0)
+    heavy = Wish(Claim.FLOOR, 103.0, 10.0, 10.0, weight=4)
+    waiting = (("often", often), ("seldom", seldom), ("heavy", heavy))
+    assert served(filled(*waiting)) == ["often", "seldom", "heavy"]
+    stretched = filled(*waiting)
+    stretched.press(Plan(floor_stretch=4.0))
+    assert served(stretched) == ["often", "heavy", "seldom"]
+
+
+def test_a_plan_that_changes_all_the_time_lets_nobody_overtake() -> None:
+    """A story of an hour: equals wait for equally long, whatever the plan was when their wish came."""
+    schedule: Schedule[int] = Schedule()
+    last = {number: number / 10 - 10 for number in range(100)}
+    for number, at in last.items():
+        schedule.put(Wish(Claim.FLOOR, at, 10, 10), number)
+    longest = 0.0
+    for step in range(36_000):
+        now = step / 10
+        if step % 10 == 0:
+            schedule.press(Plan(floor_stretch=1.0 + (step // 10) % 7))
+        taken = schedule.take(now)
+        assert taken is not None
+        longest = max(longest, now - last[taken.item])
+        last[taken.item] = now
+        schedule.put(Wish(Claim.FLOOR, now, 10, 10), taken.item)
+    assert longest <= 10.1
+
+
+def test_stretched_suspicion_stretches_for_all_alike() -> None:
+    schedule = filled(("keen", Wish(Claim.SUSPICION, 100, 0.5, 1e6)), ("mild", Wish(Claim.SUSPICION, 98, 4.0, 1e6)))
+    schedule.press(Plan(suspicion_stretch=3.0))
+    assert served(schedule, now=200) == ["keen", "mild"]
+    schedule = filled(("keen", Wish(Claim.SUSPICION, 100, 0.5, 1e6)), ("mild", Wish(Claim.SUSPICION, 95, 4.0, 1e6)))
+    assert served(schedule, now=200) == ["mild", "keen"]
