@@ -85,7 +85,6 @@ def simulated(spec: SamplingSpec, file: Path) -> dict[str, float | None]:
     ears = crowd.Ears(spec, STREAMS)
     world = World(crowd.cast([trace], spec, STREAMS, 1), told=ears.told)
     world.run(crowd.WARM_S)
-    before = world.spent_s
     world.run(crowd.WARM_S + _SIMULATED_S)
     gaps = ears.gaps(crowd.WARM_S, crowd.WARM_S + _SIMULATED_S)
     minutes = STREAMS * _SIMULATED_S / 60
@@ -94,5 +93,4 @@ def simulated(spec: SamplingSpec, file: Path) -> dict[str, float | None]:
         "gap_p50_s": percentile(gaps, 0.5),
         "gap_p95_s": percentile(gaps, 0.95),
         "gap_max_s": max(gaps),
-        "cpu_looks": (world.spent_s - before) / minutes,
     }
