@@ -20,8 +20,7 @@ from streamwatch.bench.statistics import percentile
 from streamwatch.coverage.books import SETTLE_S, Books
 from streamwatch.domain.streams import SamplingSpec, StreamId
 from streamwatch.link.messages import Sampled, StreamLevel
-from streamwatch.sampling.capacity import COMFORT
-from streamwatch.sampling.schedule import RESERVED, Claim
+from streamwatch.sampling.capacity import COMFORT, RESERVED, Claim
 
 WARM_S: Final = 30.0
 """Until sizes and intervals of keys are known."""

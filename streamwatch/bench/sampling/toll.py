@@ -22,7 +22,7 @@ _SAMPLER: Final = ("packet", "passed", "novel", "sampled", "suspect", "between_k
 _OF_SCHEDULE: Final = ("wish", "press")
 """Of a sampler, what the schedule asks it."""
 _PROPERTIES: Final = ("due", "gap_s", "pace", "promise_until")
-_SCHEDULE: Final = ("put", "take", "spent")
+_SCHEDULE: Final = ("put", "take", "spent", "press")
 _TRIES: Final = 200_000
 
 
