@@ -19,7 +19,7 @@ FIGURES: Final = {
     "within": "share of gaps within max_gap",
     "worst": "longest gap / max_gap",
     "to_fair": "longest gap / fair share",
-    "suspicious_to_min_gap": "suspicious gap p95 / min_gap",
+    "suspicious_to_min_gap": "longest suspicious gap / min_gap",
     "declared_off": "declared against true loss, off by",
     "look_p50_s": "s, suspicious picture to confirmed, p50",
     "look_p95_s": "s, suspicious picture to confirmed, p95",

@@ -213,8 +213,8 @@ def _pressed(pressed: crowd.Pressed) -> dict[str, Any]:
     wanted = [report.goal(GOALS["declared"], pressed.declared_off)]
     if pressed.load > 1:
         wanted.append(report.goal(GOALS["fair"], pressed.to_fair))
-    if pressed.fits and pressed.suspicious_p95_s is not None:
-        wanted.append(report.goal(GOALS["suspicious"], pressed.suspicious_p95_s / pressed.min_gap_s))
+    if pressed.fits and pressed.suspicious_worst_s is not None:
+        wanted.append(report.goal(GOALS["suspicious"], pressed.suspicious_worst_s / pressed.min_gap_s))
     return {**pressed._asdict(), "declared_off": pressed.declared_off, "goals": wanted}
 
 

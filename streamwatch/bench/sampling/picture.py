@@ -82,8 +82,8 @@ def _pressed(panels: Sequence[Any], document: Mapping[str, Any]) -> None:
     calm.bar(loads, [one["worst_s"] for one in fitting], 0.5, color=_COLOURS[FULL], label="longest")
     for place, one in enumerate(fitting):
         calm.hlines(one["fair_s"], place - 0.35, place + 0.35, color=_INK, label="" if place else "fair share")
-    suspicious.set_title("gap of a suspicious stream, p95, s", loc="left", fontsize=9)
-    suspicious.bar(loads, [one["suspicious_p95_s"] or 0 for one in fitting], 0.5, color=_SUSPICIOUS)
+    suspicious.set_title("longest gap of a suspicious stream, s", loc="left", fontsize=9)
+    suspicious.bar(loads, [one["suspicious_worst_s"] or 0 for one in fitting], 0.5, color=_SUSPICIOUS)
     for place, one in enumerate(fitting):
         suspicious.hlines(one["min_gap_s"], place - 0.35, place + 0.35, color=_INK, label="" if place else "min_gap")
     for axes in panels:
