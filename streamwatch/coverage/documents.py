@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from streamwatch.coverage.books import Summary
+from streamwatch.coverage.summary import Summary
 from streamwatch.domain.streams import Reason, State
 from streamwatch.domain.urls import printable
 
