@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streamwatch.coverage.account import Account
 from streamwatch.coverage.breaches import Breach
-from streamwatch.coverage.rings import WINDOWS, Rings
+from streamwatch.coverage.rings import STEP_S, WINDOWS, Rings
 from streamwatch.coverage.tally import SETTLE_S, Tally
 from streamwatch.coverage.timeline import Mark, Timeline
 from streamwatch.domain.coverage import BooksRecord, Page, PageKind
@@ -24,8 +24,8 @@ from streamwatch.domain.streams import Reason, State, StreamId, StreamState
 LONGEST_DOWN_S = 86400.0
 """The longest time away that is believed where only the wall clock tells it, which may have been set meanwhile."""
 _KEPT_MARKS = 64
-_STREAM_BUCKETS_S, _NODE_BUCKETS_S = 60, 1
-"""Finest buckets that are kept: a minute's seconds of each stream would be most of the record, and are soon old."""
+_STREAM_BUCKETS_S, _NODE_BUCKETS_S = 60, STEP_S
+"""Finest buckets that are kept: those of a minute of each stream would be most of the record, and are soon old."""
 
 
 class _Facts(BaseModel):
@@ -225,7 +225,7 @@ def revive(
 
 def saved_until(record: BooksRecord) -> float:
     """Book time before which no bucket changes any more after this record."""
-    return record.at - SETTLE_S - 1.0
+    return record.at - SETTLE_S - STEP_S
 
 
 def _page(kind: PageKind, name: str, facts: _Facts, rings: Rings, *, since: float, finest: int) -> Page:

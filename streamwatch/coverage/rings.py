@@ -1,7 +1,7 @@
 """Sums over the last minute, hour and day in bounded memory: rings of buckets. Pure.
 
 Times are seconds of book time. A window ends with the bucket that the present lies in, so it is up to one bucket
-shorter than its name says: 59-60 s, 59-60 min, 23 h 50 min - 24 h.
+longer than its name says: 60-65 s, 60-61 min, 24 h - 24 h 10 min.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ class Window(NamedTuple):
     size: int
 
 
-WINDOWS = (Window("1m", 1, 60), Window("1h", 60, 60), Window("24h", 600, 144))
-"""Seconds of a minute, minutes of an hour, ten minutes of a day: 6.3 kB an account."""
+STEP_S = 5
+"""Accounts are settled in steps of so many seconds of book time, which is the finest bucket: a thousand of them cost
+4 ms a step."""
+WINDOWS = (Window("1m", STEP_S, 13), Window("1h", 60, 61), Window("24h", 600, 145))
+"""5.2 kB an account."""
 MINUTE, HOUR, DAY = range(len(WINDOWS))
 
 
@@ -91,10 +94,10 @@ class Rings:
     def __init__(self) -> None:
         self._rings = tuple(_Ring(window) for window in WINDOWS)
 
-    def add_second(self, second: int, live_s: float, uncovered_s: float, breaches: int = 0) -> None:
-        """Add what lies within one second."""
+    def add_step(self, step: int, live_s: float, uncovered_s: float, breaches: int = 0) -> None:
+        """Add what lies within one step of `STEP_S`, by its number."""
         for ring in self._rings:
-            ring.add(second // ring.width, live_s, uncovered_s, breaches)
+            ring.add(step * STEP_S // ring.width, live_s, uncovered_s, breaches)
 
     def add(self, start: float, end: float, *, covered: bool, streams: float = 1.0) -> None:
         """Add a span of any length; of a long one, what is older than a window falls out of it."""

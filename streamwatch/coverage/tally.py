@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 
 from streamwatch.coverage.account import Account
-from streamwatch.coverage.rings import DAY, Rings, Sums
+from streamwatch.coverage.rings import DAY, STEP_S, Rings, Sums
 from streamwatch.coverage.timeline import Span
 from streamwatch.domain.streams import Reason
 
@@ -29,26 +29,26 @@ class Tally:
         self.uncovered_s: dict[Reason, float] = dict.fromkeys(Reason, 0.0)
         self.breaches: dict[Reason, int] = dict.fromkeys(Reason, 0)
         """By the reason of their first second."""
-        self._second: int | None = None
-        """Book time up to which every account is settled."""
+        self._settled = -math.inf
+        """Up to when every account is settled; none is where there are none."""
 
     def boundary(self, now: float) -> float:
-        """Up to where accounts are settled now: whole seconds of book time."""
-        return math.floor(now + self.offset - SETTLE_S) - self.offset
+        """Up to where accounts are settled now: whole steps of book time."""
+        return math.floor((now + self.offset - SETTLE_S) / STEP_S) * STEP_S - self.offset
 
     def settle(self, accounts: Collection[Account], now: float) -> None:
-        """Close what is older than `SETTLE_S` of all accounts, once a second; cheap where none has passed."""
-        second = math.floor(now + self.offset - SETTLE_S)
-        if self._second is not None and second <= self._second:
+        """Close what is older than `SETTLE_S` of all accounts; costs nothing where no step has passed."""
+        until = self.boundary(now)
+        if until <= self._settled:
             return
-        self._second = second
-        until = second - self.offset
+        self._settled = until
+        step = round((until + self.offset) / STEP_S) - 1
         sums: dict[str, tuple[float, float, int]] = {}
         for account in accounts:
             start = account.line.settled
             if start >= until:
                 continue
-            if start < until - 1.0 - _ROUNDING_S:  # the loop was held up
+            if start < until - STEP_S - _ROUNDING_S:  # the loop was held up
                 self.settle_one(account, until)
                 continue
             live_s = uncovered_s = 0.0
@@ -61,13 +61,13 @@ class Tally:
                     uncovered_s += lasted
             if live_s:
                 account.live_s += live_s
-                account.rings.add_second(second - 1, live_s, uncovered_s, breaches)
+                account.rings.add_step(step, live_s, uncovered_s, breaches)
                 before = sums.get(account.origin, (0.0, 0.0, 0))
                 sums[account.origin] = (before[0] + live_s, before[1] + uncovered_s, before[2] + breaches)
         for origin, (live_s, uncovered_s, breaches) in sums.items():
             self.live_s += live_s
-            self.node.add_second(second - 1, live_s, uncovered_s, breaches)
-            self.origins[origin].add_second(second - 1, live_s, uncovered_s, breaches)
+            self.node.add_step(step, live_s, uncovered_s, breaches)
+            self.origins[origin].add_step(step, live_s, uncovered_s, breaches)
 
     def settle_one(self, account: Account, until: float) -> None:
         """Close one account's time up to a moment, whatever its length."""

@@ -14,14 +14,6 @@ from streamwatch.domain.streams import Reason
 from tests.coverage.world import TICK_S, Story, Truth, Word, forgotten, play, ticks, truth, world
 
 
-def settled(story: Story, books: Books) -> Books:
-    """All of the story, counted for ever."""
-    for _ in range(2):
-        now = max(account.line.settled for account in books._accounts.values())
-        books.tally.settle(books._accounts.values(), now + SETTLE_S + 1)
-    return books
-
-
 def together(truths: dict[str, Truth]) -> Truth:
     whole = Truth()
     for one in truths.values():
@@ -126,7 +118,7 @@ def test_any_story_is_counted_as_it_was(said: list[tuple[int, tuple[str, object]
         else:
             told.append(Word(tick, "a", kind, value if isinstance(value, Reason) else None))
             live, ended = kind != "ended", kind == "ended"
-    story = Story(length=-(-(tick + ticks(5)) // 20) * 20, told=told)
+    story = Story(length=-(-(tick + ticks(5)) // 100) * 100, told=told)
     books = play(story, boots=False)
     live_s, uncovered, breaches = counted(books, end_of(story, books))
     true = truth(told, story.length)["a"]
