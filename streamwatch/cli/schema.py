@@ -20,6 +20,7 @@ class Subject(StrEnum):
     STATE = "state"
     COVERAGE = "coverage"
     STATUS = "status"
+    BREACH = "breach"
     VERDICT = "verdict"
 
 
@@ -36,6 +37,8 @@ def schema(subject: Subject = typer.Argument(help="What to describe.")) -> None:
             described = documents.schema(documents.CoverageDocument)
         case Subject.STATUS:
             described = documents.schema(documents.StatusDocument)
+        case Subject.BREACH:
+            described = documents.schema(documents.BreachDocument)
         case Subject.VERDICT:
             described = commands.schema()
     typer.echo(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **described}, indent=2))

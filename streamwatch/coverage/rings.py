@@ -133,7 +133,8 @@ class Rings:
         for ring in self._rings:
             if ring.width < finest or ring.newest is None:
                 continue
-            for number in range(max(int(since // ring.width), ring.newest - ring.size + 1), ring.newest + 1):
+            first = ring.newest - ring.size + 1
+            for number in range(int(max(since, first * ring.width) // ring.width), ring.newest + 1):
                 place = number % ring.size
                 if ring.live[place] or ring.breaches[place]:
                     yield Bucket(ring.width, number, ring.live[place], ring.uncovered[place], ring.breaches[place])

@@ -61,7 +61,7 @@ class Roster:
             if self._specs.get(spec.id) == spec:
                 continue
             self._specs[spec.id] = spec
-            self._books.watch(spec.id, max_gap_s=spec.sampling.max_gap_s, now=now)
+            self._books.watch(spec.id, max_gap_s=spec.sampling.max_gap_s, now=now, origin=spec.origin)
             try:
                 self._watchers.watch(spec, self._desk.standing_of(spec.id))
             except StreamError as error:

@@ -13,8 +13,11 @@ import structlog
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.bus.base import Bus
 from streamwatch.coverage.books import Books
+from streamwatch.coverage.rings import WINDOWS
+from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.herald import Herald
+from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.setup import Setup
@@ -34,6 +37,9 @@ PULSE_S = 0.25
 
 DUTIES_S = 1.0
 """How often the desk's clock-work and the metrics run."""
+
+COVERAGE_EVERY_S = 5.0
+"""How often ratios are worked out for the metrics, which are asked for every 10 s or more rarely."""
 
 PRUNE_EVERY_S = 60.0
 
@@ -92,6 +98,8 @@ class Parts:
     desk: AlertDesk
     roster: Roster
     herald: Herald
+    crier: Crier
+    keeper: Keeper
     orders: Orders
     delivery: Delivery
     figures: Figures
@@ -119,6 +127,7 @@ class DaemonService:
         self._full_house = parts.clock.monotonic()
         self._dropped = 0
         self._prune_at = 0.0
+        self._coverage_at = float("-inf")
 
     def stop(self) -> None:
         """Begin the orderly stop."""
@@ -134,10 +143,13 @@ class DaemonService:
         p = self._p
         p.desk.configure(self.setup.desk_rules)
         p.desk.restore({spec.id for spec in self.setup.streams})
+        p.keeper.restore()
         async with asyncio.TaskGroup() as tasks:
             bus = tasks.create_task(p.bus.run(), name="bus")
             orders = tasks.create_task(p.orders.run(), name="orders")
             delivery = tasks.create_task(p.delivery.run(), name="delivery")
+            crying = tasks.create_task(p.crier.run(), name="breaches")
+            keeping = tasks.create_task(p.keeper.run(), name="keeping the books")
             greeting = tasks.create_task(self._greet(), name="greeting")
             fleet = tasks.create_task(p.watchers.run(), name="fleet")
             self._roll()
@@ -145,9 +157,12 @@ class DaemonService:
             duties = tasks.create_task(self._duties(), name="duties")
             await self._stopping.wait()
             log.info("stopping")
-            for task in (orders, greeting, pulse, duties, fleet):
+            ending = (orders, greeting, pulse, duties, keeping, fleet)
+            for task in ending:
                 task.cancel()
-            await asyncio.wait((orders, greeting, pulse, duties, fleet), timeout=STOP_S)
+            await asyncio.wait(ending, timeout=STOP_S)
+            await p.keeper.save()
+            crying.cancel()
             delivery.cancel()
             await asyncio.wait((delivery,), timeout=STOP_S)
             await p.delivery.flush(FLUSH_S)
@@ -235,6 +250,7 @@ class DaemonService:
             for stream in p.desk.take_restanding():
                 p.watchers.restand(stream, p.desk.standing_of(stream))
             p.orders.tick()
+            p.crier.tick()
             self._measure()
             self._forget_old()
             await p.clock.sleep(DUTIES_S)
@@ -256,10 +272,8 @@ class DaemonService:
         p = self._p
         for state, count in p.books.counts().items():
             p.metrics.streams.labels(state.value).set(count)
-        p.metrics.coverage.set(p.books.summary(p.clock.monotonic()).ratio_1m)
-        for reason, seconds in p.books.uncovered_total.items():
-            p.metrics.uncovered[reason.value] = seconds
         now = p.clock.monotonic()
+        self._measure_coverage(now)
         connected = p.bus.connected
         p.metrics.connected.set(1 if connected else 0)
         if connected:
@@ -279,6 +293,24 @@ class DaemonService:
             p.health.mend("watchers")
         elif now - self._full_house > WATCHER_AWAY_S:
             p.health.degrade("watchers", f"{ready} of {wanted} work; the log says why")
+
+    def _measure_coverage(self, now: float) -> None:
+        p = self._p
+        for reason, seconds in p.books.uncovered_total.items():
+            p.metrics.uncovered[reason.value] = seconds
+        for reason, count in p.books.tally.breaches.items():
+            p.metrics.breaches[reason.value] = count
+        if now - self._coverage_at < COVERAGE_EVERY_S:
+            return
+        self._coverage_at = now
+        summary = p.books.summary(now)
+        p.metrics.coverage.set(summary.ratio_1m)
+        p.metrics.window_coverage.values = {("1h",): summary.ratio_1h, ("24h",): summary.ratio_24h}
+        p.metrics.origin_coverage.values = {
+            (origin.name, window.name): ratio
+            for origin in summary.origins
+            for window, ratio in zip(WINDOWS, origin.ratios, strict=True)
+        }
 
     def streams(self) -> list[dict[str, Any]]:
         """The streams at a glance, for `/streams` and the live views."""
