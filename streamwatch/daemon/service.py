@@ -13,9 +13,9 @@ import structlog
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.bus.base import Bus
 from streamwatch.coverage.books import Books
-from streamwatch.coverage.rings import WINDOWS
 from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
+from streamwatch.daemon.figures import CoverageFigures
 from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders
@@ -37,9 +37,6 @@ PULSE_S = 0.25
 
 DUTIES_S = 1.0
 """How often the desk's clock-work and the metrics run."""
-
-COVERAGE_EVERY_S = 5.0
-"""How often ratios are worked out for the metrics, which are asked for every 10 s or more rarely."""
 
 PRUNE_EVERY_S = 60.0
 
@@ -127,7 +124,7 @@ class DaemonService:
         self._full_house = parts.clock.monotonic()
         self._dropped = 0
         self._prune_at = 0.0
-        self._coverage_at = float("-inf")
+        self._figures = CoverageFigures(parts.books, parts.metrics)
 
     def stop(self) -> None:
         """Begin the orderly stop."""
@@ -273,7 +270,7 @@ class DaemonService:
         for state, count in p.books.counts().items():
             p.metrics.streams.labels(state.value).set(count)
         now = p.clock.monotonic()
-        self._measure_coverage(now)
+        self._figures.show(now)
         connected = p.bus.connected
         p.metrics.connected.set(1 if connected else 0)
         if connected:
@@ -293,24 +290,6 @@ class DaemonService:
             p.health.mend("watchers")
         elif now - self._full_house > WATCHER_AWAY_S:
             p.health.degrade("watchers", f"{ready} of {wanted} work; the log says why")
-
-    def _measure_coverage(self, now: float) -> None:
-        p = self._p
-        for reason, seconds in p.books.uncovered_total.items():
-            p.metrics.uncovered[reason.value] = seconds
-        for reason, count in p.books.tally.breaches.items():
-            p.metrics.breaches[reason.value] = count
-        if now - self._coverage_at < COVERAGE_EVERY_S:
-            return
-        self._coverage_at = now
-        summary = p.books.summary(now)
-        p.metrics.coverage.set(summary.ratio_1m)
-        p.metrics.window_coverage.values = {("1h",): summary.ratio_1h, ("24h",): summary.ratio_24h}
-        p.metrics.origin_coverage.values = {
-            (origin.name, window.name): ratio
-            for origin in summary.origins
-            for window, ratio in zip(WINDOWS, origin.ratios, strict=True)
-        }
 
     def streams(self) -> list[dict[str, Any]]:
         """The streams at a glance, for `/streams` and the live views."""
