@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -21,6 +21,7 @@ _LEAST = 3
 _NAME = 40
 _GOOD, _FAIR = 0.999, 0.99
 _ORIGINS = 8
+_MINUTE = 60
 
 
 def draw(answer: dict[str, Any], *, width: int, height: int | None, trouble: str = "") -> RenderableType:
@@ -51,7 +52,7 @@ def _sums(node: dict[str, Any], origins: list[dict[str, Any]]) -> RenderableType
     table = Table(box=None, pad_edge=False, expand=True)
     table.add_column("", no_wrap=True)
     for column in ("live", "covered", "1 m", "1 h", "24 h"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", no_wrap=True, min_width=8)
     rows = [("all streams", node)] + [(f"from {printable(origin['name'], _NAME)}", origin) for origin in origins]
     for name, row in rows:
         missing = row["live"] - row["covered"]
@@ -74,18 +75,20 @@ def _uncovered(answer: dict[str, Any], uncovered: list[dict[str, Any]], most: in
         return Panel(Text(said, style="green" if answer["node"]["live"] else "yellow"), title="uncovered now: 0",
                      title_align="left")  # fmt: skip
     table = Table(box=None, pad_edge=False, expand=True)
-    columns = ["stream", "reason", "for", "last frame", "1 h", "broken"]
-    for column in [*columns, "what is said of it"] if wide else columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    table.add_column("stream", no_wrap=True, overflow="ellipsis", ratio=3)
+    for column, least in (("reason", 11), ("for", 8), ("last frame", 16), ("1 h", 8), ("broken", 6)):
+        table.add_column(column, no_wrap=True, min_width=least)
+    if wide:
+        table.add_column("what is said of it", no_wrap=True, overflow="ellipsis", ratio=2)
     shown = uncovered[: most if len(uncovered) <= most and total == len(uncovered) else max(most - 1, 1)]
     for stream in shown:
         table.add_row(
             printable(stream["stream"], _NAME),
             Text(stream["reason"] or "", style="bold red"),
             _ago(answer["at"], stream["since"]),
-            _wait(stream),
+            "" if stream["gap_now_s"] is None else _gap(stream),
             _share(stream["coverage_1h"], 1),
-            str(stream["breaches_1h"]),
+            f"{stream['breaches_1h']}x",
             *([Text(printable(stream["detail"], 80), style="dim")] if wide else []),
         )
     more = total - len(shown)
@@ -109,9 +112,11 @@ def _wait(stream: dict[str, Any]) -> Text:
         return Text("")
     filled = min(round(gap_s / promise_s * _BAR), _BAR)
     style = "green" if gap_s <= promise_s else "red"
-    return Text.assemble(
-        ("━" * filled, style), ("─" * (_BAR - filled), "dim"), f" {_seconds(gap_s)} of {_seconds(promise_s)}"
-    )
+    return Text.assemble(("━" * filled, style), ("─" * (_BAR - filled), "dim"), f" {_gap(stream)}")
+
+
+def _gap(stream: dict[str, Any]) -> str:
+    return f"{_seconds(stream['gap_now_s'])} of {_seconds(stream['max_gap_s'])}"
 
 
 def _share(ratio: float, live: int) -> Text:
@@ -131,7 +136,11 @@ def _ago(now: str, since: str) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    if seconds < 60:  # noqa: PLR2004 - a minute
+    if seconds < _MINUTE:
         return f"{seconds:.1f} s"
-    whole = timedelta(seconds=round(seconds))
-    return f"{whole.days} d {str(whole - timedelta(days=whole.days))[:-3]}" if whole.days else str(whole)
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02} min"
