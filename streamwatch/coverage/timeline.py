@@ -8,7 +8,7 @@ frames arrived. `spans` judges it as often as one likes; `settle` closes a part 
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,6 +18,10 @@ MAX_MARKS = 256
 """Changes of mind kept open. Where more is said of a stream within its open part, the older half is settled early."""
 MANY_ARRIVALS = 32
 """From here on frames are dropped that make no difference; with a promise of 100 ms, 200 of 10 s do make one."""
+
+
+_NOTHING_S = 1e-6
+"""A frame at the very end of the promise keeps it, whatever sums of moments are rounded to."""
 
 
 class Mark(NamedTuple):
@@ -143,30 +147,28 @@ class Timeline:
 
     def _pieces(self, until: float) -> Iterable[Span]:
         """Cut wherever a frame arrived or something else began to hold."""
-        marks, arrivals = self.marks, self.arrivals
-        at, base, mark_no, arrival_no = self.settled, self.base, 0, 0
-        while True:
-            while arrival_no < len(arrivals) and arrivals[arrival_no] <= at:
-                base = max(base, arrivals[arrival_no])
-                arrival_no += 1
-            while mark_no + 1 < len(marks) and marks[mark_no + 1].at <= at:
+        moments = (*self.arrivals, *(mark.at for mark in self.marks))
+        start, mark_no = self.settled, 0
+        for end in sorted({until, *(at for at in moments if start < at < until)}):
+            while mark_no + 1 < len(self.marks) and self.marks[mark_no + 1].at <= start:
                 mark_no += 1
-            if at >= until:
-                return
-            end = until
-            if arrival_no < len(arrivals):
-                end = min(end, arrivals[arrival_no])
-            if mark_no + 1 < len(marks):
-                end = min(end, marks[mark_no + 1].at)
-            mark = marks[mark_no]
-            if mark.live_since is not None:
-                deadline = max(base, mark.live_since) + mark.max_gap_s
-                broken = min(max(at, deadline), end)
-                if broken > at:
-                    yield Span(at, broken, None)
-                if end > broken:
-                    yield Span(broken, end, mark.reason)
-            at = end
+            known = bisect_right(self.arrivals, start)
+            base = max(self.base, self.arrivals[known - 1]) if known else self.base
+            yield from _cut(start, end, base, self.marks[mark_no])
+            start = end
+
+
+def _cut(start: float, end: float, base: float, mark: Mark) -> Iterable[Span]:
+    """One piece in which nothing changes: covered up to the deadline, uncovered beyond it."""
+    if mark.live_since is None:
+        return
+    broken = min(max(start, max(base, mark.live_since) + mark.max_gap_s), end)
+    if end - broken < _NOTHING_S:
+        broken = end
+    if broken > start:
+        yield Span(start, broken, None)
+    if end > broken:
+        yield Span(broken, end, mark.reason)
 
 
 def _merged(pieces: Iterable[Span]) -> list[Span]:

@@ -37,11 +37,10 @@ class Word(NamedTuple):
 
 @dataclass
 class Story:
-    """What is told, in order; and, where the world knows better, what really was."""
+    """What is told, by ticks."""
 
     length: int
     told: list[Word] = field(default_factory=list)
-    real: list[Word] = field(default_factory=list)
 
 
 @dataclass
@@ -72,40 +71,55 @@ def _painted(said: list[Word], length: int) -> Truth:
             arrived[word.arrival] = 1
     waiting = iter(said)
     word = next(waiting, None)
-    live_since: int | None = None
-    newest, gap, named, unseen, before = -(10**9), 0, None, False, False
+    holds, newest, before = _Holds(), -(10**9), False
     for tick in range(length):
         while word is not None and word.tick <= tick:
-            match word.kind:
-                case "watch" | "gap":
-                    gap = word.gap
-                case "live":
-                    unseen = unseen and live_since is not None
-                    live_since = tick if live_since is None else live_since
-                    named = word.reason
-                case "ended":
-                    live_since, named = None, None
-                case "reason":
-                    named = word.reason
-                case "lost":
-                    named, unseen = Reason.WATCHER, True
-                case "away":
-                    named, unseen = Reason.RESTART, True
-                case "frame":
-                    unseen = False
+            holds.hear(word, tick)
             word = next(waiting, None)
         if arrived[tick]:
             newest = tick
-        if live_since is None:
+        if holds.live_since is None:
             before = False
             continue
         found.live += 1
-        uncovered = tick - max(newest, live_since) >= gap
+        uncovered = tick - max(newest, holds.live_since) >= holds.gap
         if uncovered:
-            found.uncovered[named or (Reason.CONNECTING if unseen else Reason.OVERLOAD)] += 1
+            found.uncovered[holds.fault] += 1
             found.breaches += not before
         before = uncovered
     return found
+
+
+@dataclass
+class _Holds:
+    """What holds at a tick, by what was said until then."""
+
+    gap: int = 0
+    live_since: int | None = None
+    named: Reason | None = None
+    unseen: bool = False
+    """The watcher, or the daemon, was lost, and no frame was examined since."""
+
+    def hear(self, word: Word, tick: int) -> None:
+        match word.kind:
+            case "watch" | "gap":
+                self.gap = word.gap
+            case "live":
+                self.unseen = self.unseen and self.live_since is not None
+                self.live_since = tick if self.live_since is None else self.live_since
+                self.named = word.reason
+            case "ended":
+                self.live_since, self.named = None, None
+            case "reason":
+                self.named = word.reason
+            case "lost" | "away":
+                self.named, self.unseen = (Reason.WATCHER if word.kind == "lost" else Reason.RESTART), True
+            case "frame":
+                self.unseen = False
+
+    @property
+    def fault(self) -> Reason:
+        return self.named or (Reason.CONNECTING if self.unseen else Reason.OVERLOAD)
 
 
 def forgotten(told: list[Word]) -> Iterator[Word]:
@@ -119,47 +133,89 @@ def forgotten(told: list[Word]) -> Iterator[Word]:
             yield word
 
 
-def play(story: Story, *, boots: bool, books: Books | None = None) -> Books:
-    """Tell the story to books, second for second; `boots`: the machine restarts with the daemon."""
-    books = books or Books()
-    gaps: dict[str, float] = {}
-    died: int | None = None
-    record: BooksRecord | None = None
+def play(story: Story, *, boots: bool) -> Books:
+    """Tell the story to books as a daemon does; `boots`: the machine restarts with the daemon."""
+    daemon = _Daemon(boots=boots)
     waiting = sorted(story.told, key=lambda word: word.tick)
     away = {word.arrival: word.tick for word in waiting if word.kind == "away"}
-    place, number, shift = 0, 0, 0.0
-    started = 0
+    place = 0
     for tick in range(story.length + 1):
-        now = tick * TICK_S - shift  # the monotonic clock, which another boot begins anew
         while place < len(waiting) and waiting[place].tick <= tick:
-            word = waiting[place]
+            daemon.hear(waiting[place], tick)
             place += 1
-            if word.kind == "back" and died is not None:
-                died, started = None, tick
-                if boots:
-                    number += 1
-                    shift = tick * TICK_S - 5.0
-                    now = 5.0
-                assert record is not None
-                books = Books()
-                books.restore(record, now=now, wall=tick * TICK_S, boot=str(number), new_session=lambda: "again")
-                for stream, gap_s in gaps.items():
-                    books.watch(StreamId(stream), max_gap_s=gap_s, now=now)
-                books.judge(now)
-            elif died is None:
-                _tell(books, word, now, shift, gaps)
-        if died is None and tick in away:
-            died = tick
-            if record is None or away[tick] == tick:  # an orderly stop writes once more
-                record = _through(books.record(now, wall=tick * TICK_S, boot=str(number)), record)
-        if died is not None:
-            continue
-        if tick % PULSE == 0:
-            books.judge(now)
-        if (tick - started) % RECORD_EVERY == 0:
-            record = _through(books.record(now, wall=tick * TICK_S, boot=str(number)), record)
-            books.recorded(record)
-    return books
+        if tick in away and daemon.alive:
+            daemon.die(tick, orderly=away[tick] == tick)
+        daemon.pulse(tick)
+    return daemon.books
+
+
+class _Daemon:
+    """Keeps books, writes them down, dies, is there again."""
+
+    def __init__(self, *, boots: bool) -> None:
+        self.books = Books()
+        self.alive = True
+        self._boots = boots
+        self._gaps: dict[str, float] = {}
+        self._record: BooksRecord | None = None
+        self._started = 0
+        self._boot = 0
+        self._shift = 0.0
+        """Another boot begins the monotonic clock anew."""
+
+    def now(self, tick: int) -> float:
+        return tick * TICK_S - self._shift
+
+    def hear(self, word: Word, tick: int) -> None:
+        if word.kind == "back":
+            if not self.alive:
+                self._come_back(tick)
+        elif self.alive:
+            self._tell(word, self.now(tick))
+
+    def die(self, tick: int, *, orderly: bool) -> None:
+        if orderly or self._record is None:
+            self._write(tick)
+        self.alive = False
+
+    def pulse(self, tick: int) -> None:
+        if self.alive and tick % PULSE == 0:
+            self.books.judge(self.now(tick))
+        if self.alive and (tick - self._started) % RECORD_EVERY == 0:
+            self._write(tick)
+
+    def _write(self, tick: int) -> None:
+        record = self.books.record(self.now(tick), wall=tick * TICK_S, boot=str(self._boot))
+        self._record = _through(record, self._record)
+        self.books.recorded(record)
+
+    def _come_back(self, tick: int) -> None:
+        assert self._record is not None
+        self.alive, self._started = True, tick
+        if self._boots:
+            self._boot += 1
+            self._shift = tick * TICK_S - 5.0
+        now = self.now(tick)
+        self.books = Books()
+        self.books.restore(self._record, now=now, wall=tick * TICK_S, boot=str(self._boot), new_session=lambda: "again")
+        for stream, gap_s in self._gaps.items():
+            self.books.watch(StreamId(stream), max_gap_s=gap_s, now=now)
+        self.books.judge(now)
+
+    def _tell(self, word: Word, now: float) -> None:
+        stream = StreamId(word.stream)
+        match word.kind:
+            case "watch" | "gap":
+                self._gaps[word.stream] = word.gap * TICK_S
+                self.books.watch(stream, max_gap_s=word.gap * TICK_S, now=now)
+            case "live" | "reason":
+                self.books.level(stream, session="s", live=True, ended=False, reason=word.reason, now=now)
+            case "ended":
+                self.books.level(stream, session="s", live=False, ended=True, reason=None, now=now)
+            case "lost":
+                self.books.hindered([stream], Reason.WATCHER, now)
+            case "frame":
+                self.books.sampled(stream, arrival=word.arrival * TICK_S - self._shift, gap_s=None, now=now)
 
 
 def _through(record: BooksRecord, before: BooksRecord | None = None) -> BooksRecord:
@@ -173,22 +229,6 @@ def _through(record: BooksRecord, before: BooksRecord | None = None) -> BooksRec
         for page in record.pages
     )
     return BooksRecord(record.at, record.wall, record.monotonic, record.boot, pages, record.gone, record.oldest)
-
-
-def _tell(books: Books, word: Word, now: float, shift: float, gaps: dict[str, float]) -> None:
-    stream = StreamId(word.stream)
-    match word.kind:
-        case "watch" | "gap":
-            gaps[word.stream] = word.gap * TICK_S
-            books.watch(stream, max_gap_s=word.gap * TICK_S, now=now)
-        case "live" | "reason":
-            books.level(stream, session="s", live=True, ended=False, reason=word.reason, now=now)
-        case "ended":
-            books.level(stream, session="s", live=False, ended=True, reason=None, now=now)
-        case "lost":
-            books.hindered([stream], Reason.WATCHER, now)
-        case "frame":
-            books.sampled(stream, arrival=word.arrival * TICK_S - shift, gap_s=None, now=now)
 
 
 # --- worlds --------------------------------------------------------------------------------------------------------
@@ -210,61 +250,66 @@ def world(seed: int, *, streams: int = 12, minutes: int = 60, restarts: int = 2)
         away.append((recorded, died, died + ticks(rng.uniform(2, 40))))
     kills = sorted(ticks(rng.uniform(0, minutes * 60)) for _ in range(minutes // 8))
     busy = [(begin, begin + ticks(rng.uniform(60, 240))) for begin in (rng.randrange(length) for _ in range(2))]
-    story = Story(length)
+    day, told = _Day(length, away, busy), []
     for number in range(streams):
-        _life(story, rng, f"s{number}", away, [kill for kill in kills if rng.random() < 0.5], busy)
-    return story
+        told += _life(rng, f"s{number}", day, [kill for kill in kills if rng.random() < 0.5])
+    return Story(length, told)
 
 
-def _life(
-    story: Story,
-    rng: random.Random,
-    name: str,
-    away: list[tuple[int, int, int]],
-    kills: list[int],
-    busy: list[tuple[int, int]],
-) -> None:
-    told: list[Word] = []
+@dataclass
+class _Day:
+    """What befalls all streams of a world."""
+
+    length: int
+    away: list[tuple[int, int, int]]
+    """Last record, death, return of the daemon."""
+    busy: list[tuple[int, int]]
+    """When looks come late and few."""
+
+
+def _life(rng: random.Random, name: str, day: _Day, kills: list[int]) -> list[Word]:
+    """Everything that is told of one stream."""
     gap = ticks(rng.choice([2.0, 5.0, 10.0, 20.0]))
-    told.append(Word(0, name, "watch", gap=gap))
-    blind: list[tuple[int, int]] = []
-    """When no frame is examined."""
-    for recorded, died, back in away:
-        told += [Word(recorded, name, "away", arrival=died), Word(back, name, "back")]
+    begin, end = ticks(rng.uniform(0, 120)), day.length
+    if rng.random() < 0.4:
+        end = ticks(rng.uniform(0.5, 0.95) * day.length * TICK_S)
+    hindered, told = _hindrances(rng, name, day, kills, begin)
+    told = [word for word in told if word.kind != "reason" or begin < word.tick < end]
+    told += [Word(0, name, "watch", gap=gap), Word(begin, name, "live")]
+    if end < day.length:
+        told.append(Word(end, name, "ended"))
+    tick = begin
+    while tick < end:
+        late = any(a <= tick < b for a, b in day.busy)
+        tick += max(1, round(gap * (rng.uniform(0.8, 2.6) if late else rng.uniform(0.4, 0.97))))
+        if not any(a <= tick < b for a, b in hindered):
+            reported = tick + ticks(rng.uniform(1, 8) if late else rng.uniform(0.1, 1.2))
+            told.append(Word(reported, name, "frame", arrival=tick))
+    dead = [(died, back) for _, died, back in day.away]
+    told = [_postponed(word, dead) for word in told if not _unheard(word, dead)]
+    return [word for word in told if word.tick <= day.length]
+
+
+def _hindrances(
+    rng: random.Random, name: str, day: _Day, kills: list[int], begin: int
+) -> tuple[list[tuple[int, int]], list[Word]]:
+    """When no frame is examined, and what is said of it."""
+    told: list[Word] = []
+    hindered: list[tuple[int, int]] = []
+    for recorded, died, back in day.away:
         first = back + ticks(rng.uniform(0.5, 3))
-        told.append(Word(first, name, "reason"))
-        blind.append((died, first + ticks(rng.uniform(0, 3))))
+        told += [Word(recorded, name, "away", arrival=died), Word(back, name, "back"), Word(first, name, "reason")]
+        hindered.append((died, first + ticks(rng.uniform(0, 3))))
     for kill in kills:
         first = kill + ticks(rng.uniform(0.5, 3))
         told += [Word(kill, name, "lost"), Word(first, name, "reason")]
-        blind.append((kill, first + ticks(rng.uniform(0, 4))))
-    begin, end = ticks(rng.uniform(0, 120)), story.length
-    if rng.random() < 0.4:
-        end = ticks(rng.uniform(0.5, 0.95) * story.length * TICK_S)
-    told.append(Word(begin, name, "live"))
-    if end < story.length:
-        told.append(Word(end, name, "ended"))
+        hindered.append((kill, first + ticks(rng.uniform(0, 4))))
     for _ in range(rng.randrange(3)):
-        stall = rng.randrange(begin, story.length)
+        stall = rng.randrange(begin, day.length)
         over = stall + ticks(rng.uniform(8, 90))
         told += [Word(stall + ticks(5), name, "reason", Reason.STALLED), Word(over, name, "reason")]
-        blind.append((stall, over))
-    tick = begin
-    while tick < end:
-        late = any(a <= tick < b for a, b in busy)
-        tick += max(1, round(gap * (rng.uniform(0.8, 2.6) if late else rng.uniform(0.4, 0.97))))
-        if not any(a <= tick < b for a, b in blind):
-            reported = tick + ticks(rng.uniform(1, 8) if late else rng.uniform(0.1, 1.2))
-            told.append(Word(reported, name, "frame", arrival=tick))
-    dead = [(died, back) for _, died, back in away]
-    told = [_postponed(word, dead) for word in told if word.tick <= story.length and not _unheard(word, dead)]
-    told = [word for word in told if word.tick <= story.length]
-    if end < story.length:  # an ended stream is live again only when it is said so
-        told = [word for word in told if word.kind != "reason" or word.tick < end]
-    told = [word for word in told if word.kind != "reason" or word.tick > begin]
-    story.told += told
-    story.real += [word for word in told if word.kind != "frame"]
-    story.real += [word for word in told if word.kind == "frame"]
+        hindered.append((stall, over))
+    return hindered, told
 
 
 def _unheard(word: Word, dead: list[tuple[int, int]]) -> bool:
