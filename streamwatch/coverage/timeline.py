@@ -136,14 +136,13 @@ class Timeline:
         self.arrivals = kept
 
     def _plainly_covered(self, until: float, mark: Mark) -> bool:
-        """Nearly every time: a frame at each end and less than a gap between them."""
-        gap_s, arrivals = mark.max_gap_s, self.arrivals
-        held = max(self.base, mark.live_since or -math.inf) + gap_s
-        if until <= held:
-            return True
-        return bool(arrivals) and (
-            arrivals[0] <= held and arrivals[-1] - arrivals[0] <= gap_s and until <= arrivals[-1] + gap_s
-        )
+        """Nearly every time: no two frames further apart than the gap."""
+        held = max(self.base, mark.live_since or -math.inf) + mark.max_gap_s
+        for arrival in self.arrivals:
+            if until <= held or arrival > held:
+                break
+            held = arrival + mark.max_gap_s
+        return until <= held
 
     def _pieces(self, until: float) -> Iterable[Span]:
         """Cut wherever a frame arrived or something else began to hold."""
