@@ -47,6 +47,10 @@ class Books:
         self._saved = -math.inf
         self.tally = Tally(offset)
 
+    def __len__(self) -> int:
+        """How many streams have an account."""
+        return len(self._accounts)
+
     @property
     def uncovered_total(self) -> dict[Reason, float]:
         """Uncovered live seconds by reason, settled; a counter that goes on over restarts."""

@@ -17,8 +17,8 @@ from streamwatch.domain.coverage import BooksRecord
 from streamwatch.domain.streams import Reason, StreamId
 
 TICK_S = 0.05
-RECORD_EVERY = 200
-"""Ticks: ten seconds, as the daemon does."""
+RECORD_EVERY = 100
+"""Ticks: five seconds, as the daemon does for few streams."""
 PULSE = 5
 """Ticks: a quarter of a second, as the daemon does."""
 

@@ -28,7 +28,7 @@ async def test_the_time_of_a_killed_daemon_is_uncovered_and_said(site: Site) -> 
     await daemon.log.until(lambda e: e["event"] == "listening", limit=5, what="listening")
     await site.desk.said("/coverage", lambda c: c["coverage_1h"] > 0 and c["streams_live"] == 1, limit=30)
     mark = len(site.desk.messages.entries)
-    # the books are written every ten seconds, like coverage: after two of them one record knows the stream as live
+    # the books are written every few seconds, coverage every ten: after two of these a record knows the stream as live
     await site.desk.messages.until(lambda m: m.last == "coverage", limit=30, what="coverage", since=mark, count=2)
     before = await _live_s(daemon)
 
