@@ -35,6 +35,8 @@ class Account:
     session: str = ""
     seen: bool = False
     """Whether a frame was examined in this session."""
+    promised_at: float = -math.inf
+    """Since when `max_gap_s` is the promise."""
     gap_s: float | None = None
     live_s: float = 0.0
     uncovered_s: dict[Reason, float] = field(default_factory=dict)
@@ -75,8 +77,15 @@ class Account:
         return State.COVERED, None
 
     def broken(self, deadline: float) -> Breach:
-        """The breach that began at this deadline."""
-        return Breach(deadline, self.line.reason_at(deadline), self.session, self.max_gap_s)
+        """The breach that began at this deadline, or when the promise was made that it breaks."""
+        started = max(deadline, self.promised_at)
+        return Breach(
+            started=started,
+            reason=self.line.reason_at(started),
+            session=self.session,
+            max_gap_s=self.max_gap_s,
+            watched_until=deadline - self.max_gap_s,
+        )
 
     def open_part(self, until: float) -> Sums:
         """What is not settled yet, as it looks now."""

@@ -8,13 +8,13 @@ ratios) takes the open part as it looks, `PATIENCE_S` behind the present.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable, Iterable
 
 from streamwatch.coverage import recall
-from streamwatch.coverage.account import PATIENCE_S, Account
-from streamwatch.coverage.breaches import SHORT_S, Breach, OnBreach
+from streamwatch.coverage.account import Account
+from streamwatch.coverage.breaches import OnBreach
+from streamwatch.coverage.promises import Promises
 from streamwatch.coverage.rings import Rings
 from streamwatch.coverage.summary import Standing, Summary, stand, summarise, worst_first
 from streamwatch.coverage.tally import Tally
@@ -36,10 +36,9 @@ class Books:
     def __init__(self, *, offset: float = 0.0, on_breach: OnBreach | None = None) -> None:
         """`offset`: from monotonic to book time (see `BooksRecord`); `on_breach` hears of promises broken and kept."""
         self._accounts: dict[StreamId, Account] = {}
-        self._on_breach = on_breach
+        self._promises = Promises(on_breach)
         self._said: dict[StreamId, None] = {}
         """Streams of which something was said since they were judged, in order."""
-        self._due: list[tuple[float, StreamId]] = []
         self._kept: dict[StreamId, recall.Kept] = {}
         self._new_session: Callable[[], str] = str
         self._claim_until = math.inf
@@ -66,7 +65,9 @@ class Books:
         self._said[stream] = None
         account = self._accounts.get(stream)
         if account is not None:
-            account.max_gap_s, account.origin = max_gap_s, origin
+            if account.max_gap_s != max_gap_s:
+                account.max_gap_s, account.promised_at = max_gap_s, now
+            account.origin = origin
             account.mark(now)
             return
         self._gone.pop(stream, None)
@@ -97,7 +98,7 @@ class Books:
         if account is not None:
             self._said.pop(stream, None)
             self._gone[stream] = None
-            self._over(stream, account, now)
+            self._promises.over(stream, account, now)
             self.tally.settle_one(account, now)
 
     def level(
@@ -116,7 +117,7 @@ class Books:
         if account is None:
             return
         if ended:
-            self._over(stream, account, now)
+            self._promises.over(stream, account, now)
             account.live_since = None
         elif live and account.live_since is None:
             account.live_since = now
@@ -143,10 +144,7 @@ class Books:
         if account.unnamed is not Reason.OVERLOAD:
             account.unnamed = Reason.OVERLOAD  # this watcher sees the stream
             account.mark(now)
-        if account.breach is not None:
-            self._contradict(stream, account, account.breach, arrival, now)
-        elif deadline is not None:
-            self._missed(stream, account, deadline, arrival)
+        self._promises.sampled(stream, account, arrival=arrival, now=now, deadline=deadline)
         if account.state.state is not State.COVERED:
             self._said[stream] = None
 
@@ -166,12 +164,7 @@ class Books:
         """Return the streams whose state or reason changed since the last call; settle what is old enough."""
         self.tally.settle(self._accounts.values(), now)
         said, self._said = self._said, {}
-        while self._due and self._due[0][0] < now:
-            at, stream = heapq.heappop(self._due)
-            account = self._accounts.get(stream)
-            if account is not None and account.due == at:
-                account.due = None
-                said[stream] = None
+        said |= dict.fromkeys(self._promises.passed(self._accounts, now))
         changed = []
         for stream in said:
             account = self._accounts.get(stream)
@@ -274,7 +267,7 @@ class Books:
 
     def _judge(self, stream: StreamId, account: Account, now: float) -> bool:
         """Judge one stream; whether people see a difference."""
-        self._judge_promise(stream, account, now)
+        self._promises.judge(stream, account, now)
         state, reason = account.judged(now)
         before = account.state
         if (state, reason, account.session) == (before.state, before.reason, before.session):
@@ -282,46 +275,3 @@ class Books:
         since = now if state is not before.state else before.since
         account.state = StreamState(state, reason, since, account.session, account.gap_s)
         return True
-
-    def _judge_promise(self, stream: StreamId, account: Account, now: float) -> None:
-        """Whether the promise is broken, and when to ask again."""
-        deadline = account.deadline
-        if deadline is None:
-            return
-        if now <= deadline + PATIENCE_S:
-            self._close(stream, account, now)  # the promise itself was changed meanwhile
-            if account.due is None or account.due > deadline + PATIENCE_S:
-                account.due = deadline + PATIENCE_S
-                heapq.heappush(self._due, (account.due, stream))
-        elif account.breach is None:
-            account.breach = account.broken(deadline)
-            if self._on_breach is not None:
-                self._on_breach(account.breach.begun(stream, now))
-
-    def _close(self, stream: StreamId, account: Account, at: float) -> None:
-        breach, account.breach = account.breach, None
-        if breach is not None and self._on_breach is not None:
-            self._on_breach(breach.ended(stream, at))
-
-    def _missed(self, stream: StreamId, account: Account, deadline: float, at: float) -> None:
-        """A breach that began after streams were judged last is over already: tell both."""
-        if at - deadline >= SHORT_S and self._on_breach is not None:
-            breach = account.broken(deadline)
-            self._on_breach(breach.begun(stream, at))
-            self._on_breach(breach.ended(stream, at))
-
-    def _over(self, stream: StreamId, account: Account, now: float) -> None:
-        """The stream's live time is over, and with it what was promised."""
-        deadline = account.deadline
-        if account.breach is not None:
-            self._close(stream, account, now)
-        elif deadline is not None:
-            self._missed(stream, account, deadline, now)
-
-    def _contradict(self, stream: StreamId, account: Account, breach: Breach, arrival: float, now: float) -> None:
-        """A frame was examined during a breach: it ended then; reported late, it shows a later beginning or none."""
-        deadline = account.deadline
-        if arrival > breach.started or deadline is None or now <= deadline:
-            self._close(stream, account, arrival)
-        else:
-            breach.started = max(breach.started, deadline)

@@ -46,6 +46,8 @@ class Breach:
     reason: Reason
     session: str
     max_gap_s: float
+    watched_until: float
+    """Arrival of the newest examined frame before it, or the beginning of the live time."""
 
     def begun(self, stream: StreamId, now: float) -> BreachEvent:
         """Say that it began and lasts."""
@@ -69,5 +71,5 @@ class Breach:
             ended=ended,
             uncovered_s=lasted,
             max_gap_s=self.max_gap_s,
-            worst_gap_s=lasted + self.max_gap_s,
+            worst_gap_s=max(until - self.watched_until, 0.0),
         )

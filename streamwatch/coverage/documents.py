@@ -133,7 +133,7 @@ class BreachDocument(Document):
     """So far, or in the end; 0 where a frame that was reported late shows that the promise was kept."""
     max_gap_s: Seconds
     worst_gap_s: Seconds
-    """`max_gap_s` and `uncovered_s` together."""
+    """From the newest frame before it (or the stream's beginning) to its end, or to now while it lasts."""
 
 
 class LayerEntry(Document):

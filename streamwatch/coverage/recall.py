@@ -44,6 +44,7 @@ class _Breach(_Facts):
     reason: Reason
     session: str
     max_gap_s: float
+    watched_until: float
 
 
 class StreamFacts(_Facts):
@@ -115,6 +116,7 @@ def stream_page(stream: StreamId, account: Account, tally: Tally, *, now: float,
             reason=account.breach.reason,
             session=account.breach.session,
             max_gap_s=account.breach.max_gap_s,
+            watched_until=_book(account.breach.watched_until, offset),
         ),
     )
     return _page("stream", stream, facts, account.rings, since=since, finest=_STREAM_BUCKETS_S)
@@ -217,7 +219,13 @@ def revive(
     )
     if facts.breach is not None and live_since is not None:
         before = facts.breach
-        account.breach = Breach(before.started - offset, before.reason, before.session, before.max_gap_s)
+        account.breach = Breach(
+            started=before.started - offset,
+            reason=before.reason,
+            session=before.session,
+            max_gap_s=before.max_gap_s,
+            watched_until=before.watched_until - offset,
+        )
     line.mark(Mark(told, live_since, account.fault, mono[-1].max_gap_s))
     account.mark(now)
     return account

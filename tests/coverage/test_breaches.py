@@ -101,6 +101,28 @@ def test_a_frame_reported_late_moves_the_beginning_of_what_goes_on() -> None:
     assert story.counted() == {"overload": 1}
 
 
+def test_a_frame_reported_so_late_that_its_own_promise_is_about_to_break_neither_ends_nor_doubles_it() -> None:
+    story = Story()
+    story.until(14)
+    story.frame(3.5)  # covered until 13.5, half a second ago
+    story.until(20)
+    story.frame(19.5)
+    assert story.told == [("begun", "overload", 10.0, None, 1.25), ("ended", "overload", 13.5, 19.5, 6.0)]
+    assert story.heard[1].worst_gap_s == pytest.approx(16)
+
+
+def test_a_shorter_promise_is_broken_from_when_it_was_made() -> None:
+    story = Story()
+    story.until(8)
+    story.books.watch(A, max_gap_s=3, now=8)
+    story.until(9)
+    assert story.told == [("begun", "overload", 8.0, None, 0.25)]
+    assert story.heard[0].worst_gap_s == pytest.approx(8.25)
+    story.frame(9)
+    assert story.counted() == {"overload": 1}
+    assert story.books.uncovered_total[Reason.OVERLOAD] == pytest.approx(1)
+
+
 def test_the_end_of_the_stream_or_its_removal_ends_it() -> None:
     story = Story()
     story.until(12)
