@@ -6,6 +6,7 @@ every second beyond their promise is uncovered with the reason `restart` until a
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from streamwatch.domain.streams import Reason, State, StreamId, StreamState
 LONGEST_DOWN_S = 86400.0
 """The longest time away that is believed where only the wall clock tells it, which may have been set meanwhile."""
 _KEPT_MARKS = 64
+_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 _STREAM_BUCKETS_S, _NODE_BUCKETS_S = 60, STEP_S
 """Finest buckets that are kept: those of a minute of each stream would be most of the record, and are soon old."""
 
@@ -85,50 +87,52 @@ class Kept:
 
 
 def stream_page(stream: StreamId, account: Account, tally: Tally, *, now: float, since: float) -> Page:
-    """One stream, with its buckets changed since then (book time)."""
-    line, offset = account.line, tally.offset
+    """One stream, as `StreamFacts` reads it, with its buckets changed since then (book time).
+
+    Written without models, which would be most of a record's cost.
+    """
+    line, offset, breach = account.line, tally.offset, account.breach
     line.thin()
-    facts = StreamFacts(
-        told=_book(now, offset),
-        live=account.live_since is not None,
-        session=account.session,
-        seen=account.seen,
-        settled=_book(line.settled, offset),
-        base=_book_or_none(line.base, offset),
-        arrivals=tuple(_book(arrival, offset) for arrival in line.arrivals),
-        marks=tuple(
-            _Mark(
-                at=_book(mark.at, offset),
-                live_since=_book_or_none(mark.live_since, offset),
-                reason=mark.reason,
-                max_gap_s=mark.max_gap_s,
-            )
+    facts = {
+        "told": _book(now, offset),
+        "live": account.live_since is not None,
+        "session": account.session,
+        "seen": account.seen,
+        "settled": _book(line.settled, offset),
+        "base": _book_or_none(line.base, offset),
+        "arrivals": [_book(arrival, offset) for arrival in line.arrivals],
+        "marks": [
+            {
+                "at": _book(mark.at, offset),
+                "live_since": _book_or_none(mark.live_since, offset),
+                "reason": mark.reason,
+                "max_gap_s": mark.max_gap_s,
+            }
             for mark in line.marks[-_KEPT_MARKS:]
-        ),
-        live_s=round(account.live_s, 3),
-        uncovered_s={reason: round(seconds, 3) for reason, seconds in account.uncovered_s.items()},
-        uncovered_until=_book_or_none(account.uncovered_until, offset),
-        uncovered_since=_book(account.state.since, offset) if account.state.state is State.UNCOVERED else None,
-        breach=None
-        if account.breach is None
-        else _Breach(
-            started=_book(account.breach.started, offset),
-            reason=account.breach.reason,
-            session=account.breach.session,
-            max_gap_s=account.breach.max_gap_s,
-            watched_until=_book(account.breach.watched_until, offset),
-        ),
-    )
-    return _page("stream", stream, facts, account.rings, since=since, finest=_STREAM_BUCKETS_S)
+        ],
+        "live_s": round(account.live_s, 3),
+        "uncovered_s": {reason: round(seconds, 3) for reason, seconds in account.uncovered_s.items()},
+        "uncovered_until": _book_or_none(account.uncovered_until, offset),
+        "uncovered_since": _book(account.state.since, offset) if account.state.state is State.UNCOVERED else None,
+        "breach": None
+        if breach is None
+        else {
+            "started": _book(breach.started, offset),
+            "reason": breach.reason,
+            "session": breach.session,
+            "max_gap_s": breach.max_gap_s,
+            "watched_until": _book(breach.watched_until, offset),
+        },
+    }
+    return _page("stream", stream, _JSON(facts), account.rings, since=since, finest=_STREAM_BUCKETS_S)
 
 
 def node_pages(tally: Tally, *, since: float) -> list[Page]:
     """The node and its origins."""
     facts = _NodeFacts(live_s=tally.live_s, uncovered_s=tally.uncovered_s, breaches=tally.breaches)
-    pages = [_page("node", "", facts, tally.node, since=since, finest=_NODE_BUCKETS_S)]
+    pages = [_page("node", "", facts.model_dump_json(), tally.node, since=since, finest=_NODE_BUCKETS_S)]
     pages.extend(
-        _page("origin", name, _Facts(), rings, since=since, finest=_NODE_BUCKETS_S)
-        for name, rings in tally.origins.items()
+        _page("origin", name, "{}", rings, since=since, finest=_NODE_BUCKETS_S) for name, rings in tally.origins.items()
     )
     return pages
 
@@ -236,8 +240,8 @@ def saved_until(record: BooksRecord) -> float:
     return record.at - SETTLE_S - STEP_S
 
 
-def _page(kind: PageKind, name: str, facts: _Facts, rings: Rings, *, since: float, finest: int) -> Page:
-    return Page(kind, name, facts.model_dump_json(), tuple(rings.changed(since, finest=finest)))
+def _page(kind: PageKind, name: str, facts: str, rings: Rings, *, since: float, finest: int) -> Page:
+    return Page(kind, name, facts, tuple(rings.changed(since, finest=finest)))
 
 
 def _read(model: type[AnyFacts], text: str) -> AnyFacts | None:

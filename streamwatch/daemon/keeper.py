@@ -21,7 +21,7 @@ SAVE_EVERY_S = 5.0
 """What was examined after the last record is not remembered by a killed daemon, and so counts as uncovered."""
 SAVE_EVERY_S_PER_STREAM = 0.01
 """Where there are many, records are rarer: one of 1,000 streams is 20 ms of the event loop and 15 ms of another thread,
-which every ten seconds is 0.35 % of a core."""
+which every ten seconds is 0.3 % of a core."""
 LAST_S = 5.0
 """An orderly stop waits so long for a record that is being written."""
 

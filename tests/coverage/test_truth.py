@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamwatch.coverage.books import Books
+from streamwatch.coverage.breaches import BreachEvent
 from streamwatch.coverage.tally import SETTLE_S
 from streamwatch.domain.streams import Reason
 from tests.coverage.world import TICK_S, Story, Truth, Word, forgotten, play, ticks, truth, world
@@ -119,9 +120,16 @@ def test_any_story_is_counted_as_it_was(said: list[tuple[int, tuple[str, object]
             told.append(Word(tick, "a", kind, value if isinstance(value, Reason) else None))
             live, ended = kind != "ended", kind == "ended"
     story = Story(length=-(-(tick + ticks(5)) // 100) * 100, told=told)
-    books = play(story, boots=False)
+    heard: list[BreachEvent] = []
+    books = play(story, boots=False, on_breach=heard.append)
     live_s, uncovered, breaches = counted(books, end_of(story, books))
     true = truth(told, story.length)["a"]
+    assert [event.event for event in heard] == [("begun", "ended")[number % 2] for number in range(len(heard))]
+    for begun, ended in zip(heard[::2], heard[1::2], strict=False):
+        assert begun.session == ended.session
+        assert ended.started >= begun.started
+        assert ended.uncovered_s >= 0
+        assert ended.worst_gap_s >= ended.uncovered_s
     assert live_s == pytest.approx(true.live * TICK_S, abs=0.01)
     assert Counter({r: round(s, 2) for r, s in uncovered.items() if s > 1e-6}) == {
         reason: pytest.approx(count * TICK_S, abs=0.02) for reason, count in true.uncovered.items()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from streamwatch.coverage.books import Books
+from streamwatch.coverage.breaches import OnBreach
 from streamwatch.domain.coverage import BooksRecord
 from streamwatch.domain.streams import Reason, StreamId
 
@@ -133,9 +134,9 @@ def forgotten(told: list[Word]) -> Iterator[Word]:
             yield word
 
 
-def play(story: Story, *, boots: bool) -> Books:
+def play(story: Story, *, boots: bool, on_breach: OnBreach | None = None) -> Books:
     """Tell the story to books as a daemon does; `boots`: the machine restarts with the daemon."""
-    daemon = _Daemon(boots=boots)
+    daemon = _Daemon(boots=boots, on_breach=on_breach)
     waiting = sorted(story.told, key=lambda word: word.tick)
     away = {word.arrival: word.tick for word in waiting if word.kind == "away"}
     place = 0
@@ -152,8 +153,9 @@ def play(story: Story, *, boots: bool) -> Books:
 class _Daemon:
     """Keeps books, writes them down, dies, is there again."""
 
-    def __init__(self, *, boots: bool) -> None:
-        self.books = Books()
+    def __init__(self, *, boots: bool, on_breach: OnBreach | None) -> None:
+        self._on_breach = on_breach
+        self.books = Books(on_breach=on_breach)
         self.alive = True
         self._boots = boots
         self._gaps: dict[str, float] = {}
@@ -196,7 +198,7 @@ class _Daemon:
             self._boot += 1
             self._shift = tick * TICK_S - 5.0
         now = self.now(tick)
-        self.books = Books()
+        self.books = Books(on_breach=self._on_breach)
         self.books.restore(self._record, now=now, wall=tick * TICK_S, boot=str(self._boot), new_session=lambda: "again")
         for stream, gap_s in self._gaps.items():
             self.books.watch(StreamId(stream), max_gap_s=gap_s, now=now)
