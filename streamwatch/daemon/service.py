@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ log = structlog.get_logger(__name__)
 
 PULSE_S = 0.25
 """How often states are judged and said: a change is public within this and the broker's time."""
+
+LINES = 20
+"""Changes of state that have a line of their own in one pulse; further ones are counted in one."""
 
 DUTIES_S = 1.0
 """How often the desk's clock-work and the metrics run."""
@@ -222,11 +226,14 @@ class DaemonService:
         p = self._p
         while True:
             changed = p.books.judge(p.clock.monotonic())
-            for stream, state, detail in changed:
+            for stream, state, detail in changed[:LINES]:
                 reason = state.reason.value if state.reason else None
                 log.info(
                     "stream", stream=self.setup.shown(stream), state=state.state.value, reason=reason, detail=detail
                 )
+            if len(changed) > LINES:
+                more = Counter(state.state.value for _, state, _ in changed[LINES:])
+                log.info("more streams", **more)
             gone, self._gone = self._gone, []
             await p.herald.speak(changed, gone)
             await p.clock.sleep(PULSE_S)
