@@ -58,3 +58,20 @@ async def test_the_time_of_a_killed_daemon_is_uncovered_and_said(site: Site) -> 
     shown = json.loads(await daemon.get("/coverage"))
     assert shown["node"]["breaches_1h"] >= 1
     assert shown["origins"][0]["name"] == "static"
+
+
+async def test_a_stream_that_left_while_the_daemon_was_dead_ends_and_is_not_uncovered_for_ever(site: Site) -> None:
+    publisher = await site.broadcast("live", "lobby")
+    daemon = await site.daemon("live/lobby")
+    await site.desk.state("lobby", "covered", limit=20)
+    mark = len(site.desk.messages.entries)
+    await site.desk.messages.until(lambda m: m.last == "coverage", limit=30, what="coverage", since=mark, count=2)
+
+    await daemon.stop(signal.SIGKILL)
+    await publisher.stop()
+    mark = len(site.desk.messages.entries)
+    await daemon.start()
+    await site.desk.state("lobby", "uncovered", reason="restart", limit=20, since=mark)
+    await site.desk.state("lobby", "ended", limit=60, since=mark)
+    shown = json.loads(await daemon.get("/coverage"))
+    assert (shown["node"]["live"], shown["node"]["uncovered"]) == (0, 0)
