@@ -22,9 +22,12 @@ from streamwatch.bus.topics import Topics
 from streamwatch.config.choices import Identify
 from streamwatch.coverage.books import Books
 from streamwatch.daemon import web
+from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.demands import Demands
+from streamwatch.daemon.glance import Glance
 from streamwatch.daemon.herald import Herald
+from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders, lanes
 from streamwatch.daemon.outside import Outside
 from streamwatch.daemon.reception import Reception
@@ -71,12 +74,13 @@ async def _run(ready: Settings, *, log_level: str) -> None:
     async with contextlib.AsyncExitStack() as stack:
         ledger = SqliteLedger(ready.state_folder, clock=clock)
         stack.callback(ledger.close)
-        service, metrics = compose(ready, ledger, clock, log_level=log_level)
+        service, metrics, glance = compose(ready, ledger, clock, log_level=log_level)
         app = web.application(
             metrics=metrics.render,
             health=service.facts,
             ready=service.missing,
             streams=service.streams,
+            coverage=glance.coverage,
         )
         listen = config.http.listen
         await stack.enter_async_context(web.listening(app, host=listen.host, port=listen.port))
@@ -90,11 +94,16 @@ async def _run(ready: Settings, *, log_level: str) -> None:
 
 def compose(
     ready: Settings, ledger: SqliteLedger, clock: Clock, *, log_level: str = "info"
-) -> tuple[DaemonService, Metrics]:
+) -> tuple[DaemonService, Metrics, Glance]:
     """Put a daemon together. What must know each other both ways meets through functions that look it up late."""
     config, boot_id = ready.config, secrets.token_hex(8)
     topics = Topics(config.mqtt.prefix, config.node)
-    metrics, health, books = Metrics(), Health(), Books()
+    metrics, health = Metrics(), Health()
+    books = Books(
+        offset=clock.now().timestamp() - clock.monotonic(),
+        on_breach=lambda event: crier.heard(event),  # noqa: PLW0108  # `crier` comes later
+    )
+    expiry_s = round(config.mqtt.expiry) or None
 
     def setup() -> Setup:
         return service.setup
@@ -143,6 +152,15 @@ def compose(
         boot_id=boot_id,
         version=__version__,
     )
+    crier = Crier(
+        publish=lambda message: bus.publish(message),  # noqa: PLW0108  # `bus` comes later
+        topics=topics,
+        setup=setup,
+        metrics=metrics,
+        health=health,
+        clock=clock,
+        expiry_s=expiry_s,
+    )
     bus = MqttBus(ready.broker, herald=herald, subscriptions=topics.subscriptions, clock=clock, lane=lanes(topics))
     reception = Reception(
         setup=setup,
@@ -176,7 +194,7 @@ def compose(
         outbox=ledger,
         bus=bus,
         topic_of=topic_of,
-        expiry_s=round(config.mqtt.expiry) or None,
+        expiry_s=expiry_s,
         metrics=metrics,
         health=health,
         clock=clock,
@@ -203,6 +221,8 @@ def compose(
         desk=desk,
         roster=roster,
         herald=herald,
+        crier=crier,
+        keeper=Keeper(books=books, store=ledger, clock=clock, health=health, boot=_boot()),
         orders=orders,
         outside=outside,
         delivery=delivery,
@@ -215,7 +235,15 @@ def compose(
         commands_dropped=lambda: bus.dropped,
     )
     service = DaemonService(parts, ready.setup)
-    return service, metrics
+    return service, metrics, Glance(node=config.node, books=books, setup=setup, clock=clock)
+
+
+def _boot() -> str:
+    """Which run of the machine this is; empty where the kernel does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:64]
+    except (OSError, UnicodeError):
+        return ""
 
 
 @contextlib.contextmanager

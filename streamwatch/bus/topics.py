@@ -89,6 +89,10 @@ class Topics:
         """Alerts of rules of severity test; never retained."""
         return self._stream(sid, "tests")
 
+    def breaches(self, sid: str) -> str:
+        """Broken promises of a stream, as they begin and end; never retained."""
+        return self._stream(sid, "breaches")
+
     def reply(self, verb: str) -> str:
         """Where a command is answered that named no response topic."""
         return f"{self.root}/replies/{verb}" if _WORD.fullmatch(verb) else f"{self.root}/replies/unknown"

@@ -20,6 +20,7 @@ class Subject(StrEnum):
     STATE = "state"
     COVERAGE = "coverage"
     STATUS = "status"
+    BREACH = "breach"
     VERDICT = "verdict"
     SIGNAL = "signal"
 
@@ -37,6 +38,8 @@ def schema(subject: Subject = typer.Argument(help="What to describe.")) -> None:
             described = documents.schema(documents.CoverageDocument)
         case Subject.STATUS:
             described = documents.schema(documents.StatusDocument)
+        case Subject.BREACH:
+            described = documents.schema(documents.BreachDocument)
         case Subject.VERDICT:
             described = commands.schema()
         case Subject.SIGNAL:

@@ -1,104 +1,105 @@
 """The books: for every second that a stream is live, was it watched as promised, and if not, why not. Pure.
 
 A second is covered while the newest examined frame is at most `max_gap` old; the seconds beyond that, until the next
-frame arrives, are uncovered, each with one reason. Books are closed `SETTLE_S` behind the present, because a frame that
-arrived in time is scored and reported a little later.
+frame arrives, are uncovered, each with one reason. What is counted for ever (totals, rings, records) is settled
+`SETTLE_S` behind the present, because a frame that arrived in time may be reported late; what is read now (states,
+ratios) takes the open part as it looks, `PATIENCE_S` behind the present.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable
 
+from streamwatch.coverage import recall
+from streamwatch.coverage.account import Account
+from streamwatch.coverage.breaches import OnBreach
+from streamwatch.coverage.promises import Promises
+from streamwatch.coverage.rings import Rings
+from streamwatch.coverage.summary import Standing, Summary, stand, summarise, worst_first
+from streamwatch.coverage.tally import Tally
+from streamwatch.coverage.timeline import Mark, Timeline
+from streamwatch.domain.coverage import BooksRecord
 from streamwatch.domain.streams import Reason, State, StreamId, StreamState
 
-SETTLE_S = 1.0
-"""Decoding, scoring and reporting take less than this on a machine that keeps up; else it is overload anyway."""
+STATIC = "static"
+"""The origin of streams that are named in the configuration."""
 
-_MINUTE_S = 60
-
-
-@dataclass(slots=True)
-class _Account:
-    """What is known of one stream. Monotonic seconds."""
-
-    max_gap_s: float
-    booked: float
-    live_since: float | None = None
-    ended: bool = False
-    reason: Reason | None = None
-    detail: str = ""
-    session: str = ""
-    last_sample: float | None = None
-    gap_s: float | None = None
-    live_s: float = 0.0
-    uncovered_s: dict[Reason, float] = field(default_factory=dict)
-    state: StreamState = field(default_factory=lambda: StreamState(State.CONNECTING, Reason.CONNECTING, 0.0))
-
-    @property
-    def deadline(self) -> float | None:
-        """When the promise breaks unless a frame is examined before."""
-        return None if self.live_since is None else self.watched_since + self.max_gap_s
-
-    @property
-    def watched_since(self) -> float:
-        """Arrival of the newest examined frame, or the beginning of the live time."""
-        since = self.booked if self.live_since is None else self.live_since
-        return since if self.last_sample is None else max(since, self.last_sample)
-
-
-@dataclass(frozen=True, slots=True)
-class Uncovered:
-    """One stream that is not covered now."""
-
-    stream: StreamId
-    reason: Reason
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The node at a glance."""
-
-    live: int
-    covered: int
-    ratio_1m: float
-    """Covered share of the live stream-seconds of the last minute; 1 where nothing was live."""
-    worst_gap_s: float
-    """The longest time since an examined frame among live streams, now."""
-    uncovered: tuple[Uncovered, ...]
-    connecting: int = 0
-    """Streams that shall be watched and were never live: not uncovered, unknown."""
+CLAIM_S = 120.0
+"""After a restart, how long the roster may take to name a stream again: origins are asked within their `poll`, and
+asked again where they do not answer. Later it is another stream."""
 
 
 class Books:
     """Coverage of all streams of a node. One thread; times are monotonic seconds and never go back."""
 
-    def __init__(self) -> None:
-        self._accounts: dict[StreamId, _Account] = {}
-        self._minute: deque[tuple[int, float, float]] = deque()
-        self.uncovered_total: dict[Reason, float] = dict.fromkeys(Reason, 0.0)
-        """Uncovered live seconds since start, by reason; a counter."""
+    def __init__(self, *, offset: float = 0.0, on_breach: OnBreach | None = None) -> None:
+        """`offset`: from monotonic to book time (see `BooksRecord`); `on_breach` hears of promises broken and kept."""
+        self._accounts: dict[StreamId, Account] = {}
+        self._promises = Promises(on_breach)
+        self._said: dict[StreamId, None] = {}
+        """Streams of which something was said since they were judged, in order."""
+        self._kept: dict[StreamId, recall.Kept] = {}
+        self._new_session: Callable[[], str] = str
+        self._claim_until = math.inf
+        self._gone: dict[StreamId, None] = {}
+        self._saved = -math.inf
+        self.tally = Tally(offset)
 
-    def watch(self, stream: StreamId, *, max_gap_s: float, now: float, live: bool = False) -> None:
+    def __len__(self) -> int:
+        """How many streams have an account."""
+        return len(self._accounts)
+
+    @property
+    def uncovered_total(self) -> dict[Reason, float]:
+        """Uncovered live seconds by reason, settled; a counter that goes on over restarts."""
+        return self.tally.uncovered_s
+
+    # --- what is said ------------------------------------------------------------------------------------------------
+
+    def watch(
+        self, stream: StreamId, *, max_gap_s: float, now: float, live: bool = False, origin: str = STATIC
+    ) -> None:
         """Open an account, or change its promise. `live`: an origin says that the stream is live already."""
+        self.tally.origins.setdefault(origin, Rings())
+        self._said[stream] = None
         account = self._accounts.get(stream)
         if account is not None:
-            self._book(account, now)
-            account.max_gap_s = max_gap_s
+            if account.max_gap_s != max_gap_s:
+                account.max_gap_s, account.promised_at = max_gap_s, now
+            account.origin = origin
+            account.mark(now)
             return
-        account = _Account(max_gap_s=max_gap_s, booked=now)
-        account.state = StreamState(State.CONNECTING, Reason.CONNECTING, now)
-        if live:
-            account.live_since = now
-        self._accounts[stream] = account
+        self._gone.pop(stream, None)
+        kept = self._kept.pop(stream, None)
+        if kept is not None:
+            self._accounts[stream] = account = recall.revive(
+                kept,
+                origin=origin,
+                max_gap_s=max_gap_s,
+                now=now,
+                offset=self.tally.offset,
+                new_session=self._new_session,
+            )
+            self.tally.settle_one(account, self.tally.boundary(now))
+            return
+        since = now if live else None
+        self._accounts[stream] = Account(
+            line=Timeline(Mark(now, since, Reason.OVERLOAD, max_gap_s)),
+            max_gap_s=max_gap_s,
+            origin=origin,
+            state=StreamState(State.CONNECTING, Reason.CONNECTING, now),
+            live_since=since,
+        )
 
     def forget(self, stream: StreamId, now: float) -> None:
-        """Close the account of a stream that shall not be watched any more."""
+        """Close the account of a stream that shall not be watched any more: all that is open is settled."""
         account = self._accounts.pop(stream, None)
         if account is not None:
-            self._book(account, now)
+            self._said.pop(stream, None)
+            self._gone[stream] = None
+            self._promises.over(stream, account, now)
+            self.tally.settle_one(account, now)
 
     def level(
         self,
@@ -115,50 +116,60 @@ class Books:
         account = self._accounts.get(stream)
         if account is None:
             return
-        self._book(account, now)
         if ended:
+            self._promises.over(stream, account, now)
             account.live_since = None
         elif live and account.live_since is None:
             account.live_since = now
-            account.last_sample = None
+            account.seen = False
+            account.unnamed = Reason.OVERLOAD
         # A watcher that is still connecting knows nothing of what was live before it: live until it ended.
         account.ended = ended
         account.session = session
         account.reason = reason
         account.detail = detail
+        self._mark(stream, account, now)
 
     def sampled(self, stream: StreamId, *, arrival: float, gap_s: float | None, now: float) -> None:
-        """A frame that arrived then was examined."""
+        """A frame that arrived then was examined. Not for pictures that show nothing: nobody saw what was streamed."""
         account = self._accounts.get(stream)
         if account is None:
             return
         arrival = min(arrival, now)
-        self._book_until(account, arrival)  # what came before this frame is now known for certain
-        if account.last_sample is None or arrival > account.last_sample:
-            account.last_sample = arrival
+        deadline, newest = account.deadline, account.line.newest
+        account.line.arrived(arrival)
+        account.seen = True
+        if arrival > newest:
             account.gap_s = gap_s
+        if account.unnamed is not Reason.OVERLOAD:
+            account.unnamed = Reason.OVERLOAD  # this watcher sees the stream
+            account.mark(now)
+        self._promises.sampled(stream, account, arrival=arrival, now=now, deadline=deadline)
+        if account.state.state is not State.COVERED:
+            self._said[stream] = None
 
     def hindered(self, streams: Iterable[StreamId], reason: Reason, now: float) -> None:
         """These streams cannot be looked at for a reason on our side (their watcher died, say)."""
         for stream in streams:
             account = self._accounts.get(stream)
             if account is not None and not account.ended:
-                self._book(account, now)
                 account.reason = reason
                 account.detail = ""
+                account.unnamed = Reason.CONNECTING  # until the next watcher has examined a frame
+                self._mark(stream, account, now)
+
+    # --- what is asked -----------------------------------------------------------------------------------------------
 
     def judge(self, now: float) -> tuple[tuple[StreamId, StreamState, str], ...]:
-        """Book up to now and return the streams whose state or reason changed since the last call."""
+        """Return the streams whose state or reason changed since the last call; settle what is old enough."""
+        self.tally.settle(self._accounts.values(), now)
+        said, self._said = self._said, {}
+        said |= dict.fromkeys(self._promises.passed(self._accounts, now))
         changed = []
-        for stream, account in self._accounts.items():
-            self._book(account, now)
-            state, reason = _judge(account, now)
-            before = account.state
-            if (state, reason, account.session) == (before.state, before.reason, before.session):
-                continue
-            since = now if state is not before.state else before.since
-            account.state = StreamState(state, reason, since, account.session, account.gap_s)
-            changed.append((stream, account.state, account.detail))
+        for stream in said:
+            account = self._accounts.get(stream)
+            if account is not None and self._judge(stream, account, now):
+                changed.append((stream, account.state, account.detail))
         return tuple(changed)
 
     def state(self, stream: StreamId) -> tuple[StreamState, str] | None:
@@ -186,30 +197,7 @@ class Books:
     def last_sample(self, stream: StreamId) -> float | None:
         """Arrival of the newest examined frame."""
         account = self._accounts.get(stream)
-        return account.last_sample if account else None
-
-    def summary(self, now: float) -> Summary:
-        """The node at a glance."""
-        live = [(stream, a) for stream, a in self._accounts.items() if a.live_since is not None]
-        for _, account in live:
-            self._book(account, now)
-        self._drop_old(now)
-        live_s = sum(part[1] for part in self._minute)
-        covered_s = sum(part[2] for part in self._minute)
-        gaps = [now - a.watched_since for _, a in live]
-        uncovered = tuple(
-            Uncovered(stream, a.state.reason or Reason.CONNECTING, a.state.since)
-            for stream, a in live
-            if a.state.state is State.UNCOVERED
-        )
-        return Summary(
-            live=len(live),
-            covered=sum(1 for _, a in live if a.state.state is State.COVERED),
-            ratio_1m=covered_s / live_s if live_s > 0 else 1.0,
-            worst_gap_s=max(gaps, default=0.0),
-            uncovered=uncovered,
-            connecting=sum(1 for a in self._accounts.values() if a.live_since is None and not a.ended),
-        )
+        return account.line.newest if account is not None and account.seen else None
 
     def counts(self) -> dict[State, int]:
         """Streams per state, as last judged."""
@@ -218,51 +206,72 @@ class Books:
             counts[account.state.state] += 1
         return counts
 
-    def _book(self, account: _Account, now: float) -> None:
-        """Book the time from where the account stands to `SETTLE_S` before now."""
-        self._book_until(account, now - SETTLE_S)
+    def summary(self, now: float) -> Summary:
+        """The node at a glance."""
+        return summarise(self._accounts, self.tally, now)
 
-    def _book_until(self, account: _Account, until: float) -> None:
-        if until <= account.booked:
-            return
-        start, account.booked = account.booked, until
-        deadline = account.deadline
-        if account.live_since is None or deadline is None:
-            return
-        start = max(start, account.live_since)
-        if until <= start:
-            return
-        uncovered = max(until - max(start, deadline), 0.0)
-        account.live_s += until - start
-        if uncovered > 0:
-            reason = account.reason or Reason.OVERLOAD
-            account.uncovered_s[reason] = account.uncovered_s.get(reason, 0.0) + uncovered
-            self.uncovered_total[reason] += uncovered
-        self._remember(until, until - start, until - start - uncovered)
+    def standing(self, stream: StreamId, now: float) -> Standing | None:
+        """One stream at a glance."""
+        account = self._accounts.get(stream)
+        return None if account is None else stand(stream, account, self.tally, now)
 
-    def _remember(self, at: float, live_s: float, covered_s: float) -> None:
-        second = int(at)
-        if self._minute and self._minute[-1][0] == second:
-            _, live_before, covered_before = self._minute.pop()
-            live_s, covered_s = live_s + live_before, covered_s + covered_before
-        self._minute.append((second, live_s, covered_s))
-        self._drop_old(at)
+    def worst_first(self, now: float) -> list[StreamId]:
+        """All streams, those first that need somebody's eyes."""
+        return worst_first(self._accounts, now)
 
-    def _drop_old(self, now: float) -> None:
-        while self._minute and self._minute[0][0] < now - _MINUTE_S:
-            self._minute.popleft()
+    # --- restarts ----------------------------------------------------------------------------------------------------
 
+    def record(self, now: float, *, wall: float, boot: str) -> BooksRecord:
+        """All that a restart must know, with the buckets changed since the record before that was `recorded`."""
+        if now > self._claim_until:
+            self._gone |= dict.fromkeys(self._kept)
+            self._kept = {}
+        self.tally.forget_origins({account.origin for account in self._accounts.values()}, now)
+        book = now + self.tally.offset
+        pages = recall.node_pages(self.tally, since=self._saved)
+        pages.extend(
+            recall.stream_page(stream, account, self.tally, now=now, since=self._saved)
+            for stream, account in self._accounts.items()
+        )
+        gone = tuple(self._gone)
+        return BooksRecord(book, wall, now, boot, tuple(pages), gone, recall.oldest(book))
 
-def _judge(account: _Account, now: float) -> tuple[State, Reason | None]:
-    if account.ended:
-        return State.ENDED, account.reason
-    deadline = account.deadline
-    if account.live_since is None or deadline is None:
-        return State.CONNECTING, account.reason or Reason.CONNECTING
-    if account.reason is not None:
-        return State.UNCOVERED, account.reason
-    if now > deadline + SETTLE_S:
-        return State.UNCOVERED, Reason.OVERLOAD
-    if account.last_sample is None:
-        return State.CONNECTING, Reason.CONNECTING
-    return State.COVERED, None
+    def recorded(self, record: BooksRecord) -> None:
+        """This record is kept, so the next one need not repeat it."""
+        self._saved = recall.saved_until(record)
+        for stream in record.gone:
+            if stream not in self._accounts:
+                self._gone.pop(stream, None)
+
+    def restore(
+        self, record: BooksRecord, *, now: float, wall: float, boot: str, new_session: Callable[[], str]
+    ) -> int:
+        """Go on where a record ends, before anything else is said; returns how many streams it knows.
+
+        Streams come back as they are `watch`ed, those that were live in a session of `new_session`.
+        """
+        self.tally = Tally(recall.offset_after(record, now=now, wall=wall, boot=boot))
+        self._kept = recall.load(record, self.tally)
+        self._new_session = new_session
+        self._claim_until = now + CLAIM_S
+        self._saved = recall.saved_until(record)
+        return len(self._kept)
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _mark(self, stream: StreamId, account: Account, now: float) -> None:
+        account.mark(now)
+        if (early := account.line.overfull()) is not None:
+            self.tally.settle_one(account, early)
+        self._said[stream] = None
+
+    def _judge(self, stream: StreamId, account: Account, now: float) -> bool:
+        """Judge one stream; whether people see a difference."""
+        self._promises.judge(stream, account, now)
+        state, reason = account.judged(now)
+        before = account.state
+        if (state, reason, account.session) == (before.state, before.reason, before.session):
+            return False
+        since = now if state is not before.state else before.since
+        account.state = StreamState(state, reason, since, account.session, account.gap_s)
+        return True

@@ -1,4 +1,4 @@
-"""What is published about streams and coverage: `P/streams/{sid}/state`, `P/coverage`, `P/status`."""
+"""What is published: `P/streams/{sid}/state`, `P/streams/{sid}/breaches`, `P/coverage`, `P/status`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from streamwatch.coverage.books import Summary
+from streamwatch.coverage.breaches import BreachEvent
+from streamwatch.coverage.rings import HOUR
+from streamwatch.coverage.summary import Summary
 from streamwatch.domain.streams import Reason, State
 from streamwatch.domain.urls import printable
 
 UNCOVERED_LISTED = 20
 """Fewer where they would not fit; counts are complete, the list is the oldest."""
+UNCOVERED_KEPT = 8
+"""Where origins do not fit beside them, so many stay."""
+ORIGINS_LISTED = 10
+"""Those with the lowest coverage."""
 MAX_BYTES = 4096
 """Of a document; a longer one is published with less in it."""
 MAX_LAYERS = 32
@@ -29,6 +35,10 @@ def _cut(limit: int) -> BeforeValidator:
 Sid = Annotated[str, Field(max_length=128)]
 Text = Annotated[str, _cut(200), Field(max_length=200)]
 At = Annotated[str, Field(max_length=32, description="UTC, RFC 3339")]
+Ratio = Annotated[
+    float, Field(ge=0, le=1, description="covered share of live stream-seconds; 1 where nothing was live")
+]
+Seconds = Annotated[float, Field(ge=0)]
 
 
 class Document(BaseModel):
@@ -62,6 +72,15 @@ class UncoveredEntry(Document):
     since: At
 
 
+class OriginEntry(Document):
+    """The streams of one origin; `static`: those of the configuration."""
+
+    name: Annotated[str, _cut(64), Field(max_length=64)]
+    live: int
+    covered: int
+    coverage_1h: Ratio
+
+
 class CoverageDocument(Document):
     """The node at a glance, every ten seconds. Older than 30 s means that the daemon is gone."""
 
@@ -71,18 +90,50 @@ class CoverageDocument(Document):
     streams_connecting: int = 0
     """Streams that shall be watched and were never live: a mistyped address looks like this."""
     streams_covered: int
-    coverage_1m: Annotated[float, Field(ge=0, le=1)]
+    coverage_1m: Ratio
+    coverage_1h: Ratio = 1.0
+    coverage_24h: Ratio = 1.0
+    """Over restarts too: the time of a restart is uncovered."""
     worst_gap_s: float
+    breaches_1h: int = 0
+    """Promises broken in the last hour, also those that were too short to be told."""
     uncovered: Annotated[tuple[UncoveredEntry, ...], Field(max_length=UNCOVERED_LISTED)]
     uncovered_total: int
     """How many there are; the list above is bounded."""
+    origins: Annotated[tuple[OriginEntry, ...], Field(max_length=ORIGINS_LISTED)] = ()
+    origins_total: int = 0
 
     def payload(self) -> bytes:
-        """Compact JSON, UTF-8, at most 4 KiB: the newest of the listed are left out where they do not fit."""
+        """Compact JSON, UTF-8, at most 4 KiB: where not all fit, the newest uncovered and the best origins go first."""
         fitting = self
         while len(encoded := super(CoverageDocument, fitting).payload()) > MAX_BYTES:
-            fitting = fitting.model_copy(update={"uncovered": fitting.uncovered[:-1]})
+            if fitting.origins and len(fitting.uncovered) <= UNCOVERED_KEPT:
+                fitting = fitting.model_copy(update={"origins": fitting.origins[:-1]})
+            else:
+                fitting = fitting.model_copy(update={"uncovered": fitting.uncovered[:-1]})
         return encoded
+
+
+class BreachDocument(Document):
+    """A live stream went longer than its promise without an examined frame: once when it begins, once when it ends.
+
+    Under a second it is counted and not told. The two of one breach have `stream`, `session` and `from` in common.
+    """
+
+    schema_: Literal["streamwatch.breach/1"] = Field("streamwatch.breach/1", alias="schema")
+    event: Literal["begun", "ended"]
+    stream: Text
+    session: Annotated[str, _cut(32), Field(max_length=32)]
+    reason: Reason
+    """Of its first second."""
+    from_: At = Field(alias="from", description="UTC, RFC 3339: when the promise broke")
+    to: At | None
+    """Arrival of the frame that ended it, or the stream's end; null while it lasts."""
+    uncovered_s: Seconds
+    """So far, or in the end; 0 where a frame that was reported late shows that the promise was kept."""
+    max_gap_s: Seconds
+    worst_gap_s: Seconds
+    """From the newest frame before it (or the stream's beginning) to its end, or to now while it lasts."""
 
 
 class LayerEntry(Document):
@@ -152,6 +203,31 @@ def coverage_document(
             for entry in oldest[:UNCOVERED_LISTED]
         ),
         uncovered_total=len(summary.uncovered),
+        coverage_1h=round(summary.ratio_1h, 4),
+        coverage_24h=round(summary.ratio_24h, 4),
+        breaches_1h=summary.breaches_1h,
+        origins=tuple(
+            OriginEntry(
+                name=origin.name, live=origin.live, covered=origin.covered, coverage_1h=round(origin.ratios[HOUR], 4)
+            )
+            for origin in sorted(summary.origins, key=lambda origin: origin.ratios[HOUR])[:ORIGINS_LISTED]
+        ),
+        origins_total=len(summary.origins),
+    )
+
+
+def breach_document(event: BreachEvent, *, stream: str, started: str, ended: str | None) -> BreachDocument:
+    """Build the document of a breach; `started` and `ended` are wall times as they are published."""
+    return BreachDocument(
+        event=event.event,
+        stream=stream,
+        session=event.session,
+        reason=event.reason,
+        from_=started,
+        to=ended,
+        uncovered_s=round(event.uncovered_s, 3),
+        max_gap_s=event.max_gap_s,
+        worst_gap_s=round(event.worst_gap_s, 3),
     )
 
 

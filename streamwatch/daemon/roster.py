@@ -69,7 +69,7 @@ class Roster:
             if self._specs.get(spec.id) == spec:
                 continue
             self._specs[spec.id] = spec
-            self._books.watch(spec.id, max_gap_s=spec.sampling.max_gap_s, now=now)
+            self._books.watch(spec.id, max_gap_s=spec.sampling.max_gap_s, now=now, origin=spec.origin)
             self._demands.watch(spec.id)
             try:
                 self._watchers.watch(spec, self._desk.standing_of(spec.id))

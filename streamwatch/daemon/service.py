@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ import structlog
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.bus.base import Bus
 from streamwatch.coverage.books import Books
+from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
+from streamwatch.daemon.figures import CoverageFigures
 from streamwatch.daemon.herald import Herald
+from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders
 from streamwatch.daemon.outside import Outside
 from streamwatch.daemon.roster import Roster
@@ -32,6 +36,9 @@ log = structlog.get_logger(__name__)
 
 PULSE_S = 0.25
 """How often states are judged and said: a change is public within this and the broker's time."""
+
+LINES = 20
+"""Changes of state that have a line of their own in one pulse; further ones are counted in one."""
 
 DUTIES_S = 1.0
 """How often the desk's clock-work and the metrics run."""
@@ -93,6 +100,8 @@ class Parts:
     desk: AlertDesk
     roster: Roster
     herald: Herald
+    crier: Crier
+    keeper: Keeper
     orders: Orders
     outside: Outside
     delivery: Delivery
@@ -121,6 +130,7 @@ class DaemonService:
         self._full_house = parts.clock.monotonic()
         self._dropped = 0
         self._prune_at = 0.0
+        self._figures = CoverageFigures(parts.books, parts.metrics)
 
     def stop(self) -> None:
         """Begin the orderly stop."""
@@ -137,10 +147,13 @@ class DaemonService:
         p.desk.configure(self.setup.desk_rules)
         p.desk.restore({spec.id for spec in self.setup.streams})
         p.outside.restore()
+        p.keeper.restore()
         async with asyncio.TaskGroup() as tasks:
             bus = tasks.create_task(p.bus.run(), name="bus")
             orders = tasks.create_task(p.orders.run(), name="orders")
             delivery = tasks.create_task(p.delivery.run(), name="delivery")
+            crying = tasks.create_task(p.crier.run(), name="breaches")
+            keeping = tasks.create_task(p.keeper.run(), name="keeping the books")
             greeting = tasks.create_task(self._greet(), name="greeting")
             fleet = tasks.create_task(p.watchers.run(), name="fleet")
             self._roll()
@@ -148,9 +161,12 @@ class DaemonService:
             duties = tasks.create_task(self._duties(), name="duties")
             await self._stopping.wait()
             log.info("stopping")
-            for task in (orders, greeting, pulse, duties, fleet):
+            ending = (orders, greeting, pulse, duties, keeping, fleet)
+            for task in ending:
                 task.cancel()
-            await asyncio.wait((orders, greeting, pulse, duties, fleet), timeout=STOP_S)
+            await asyncio.wait(ending, timeout=STOP_S)
+            await p.keeper.save()
+            crying.cancel()
             delivery.cancel()
             await asyncio.wait((delivery,), timeout=STOP_S)
             await p.delivery.flush(FLUSH_S)
@@ -213,11 +229,14 @@ class DaemonService:
         p = self._p
         while True:
             changed = p.books.judge(p.clock.monotonic())
-            for stream, state, detail in changed:
+            for stream, state, detail in changed[:LINES]:
                 reason = state.reason.value if state.reason else None
                 log.info(
                     "stream", stream=self.setup.shown(stream), state=state.state.value, reason=reason, detail=detail
                 )
+            if len(changed) > LINES:
+                more = Counter(state.state.value for _, state, _ in changed[LINES:])
+                log.info("more streams", **more)
             gone, self._gone = self._gone, []
             await p.herald.speak(changed, gone)
             await p.clock.sleep(PULSE_S)
@@ -238,6 +257,7 @@ class DaemonService:
             for stream in p.desk.take_restanding():
                 p.watchers.restand(stream, p.desk.standing_of(stream))
             p.outside.tick()
+            p.crier.tick()
             self._measure()
             self._forget_old()
             await p.clock.sleep(DUTIES_S)
@@ -259,10 +279,8 @@ class DaemonService:
         p = self._p
         for state, count in p.books.counts().items():
             p.metrics.streams.labels(state.value).set(count)
-        p.metrics.coverage.set(p.books.summary(p.clock.monotonic()).ratio_1m)
-        for reason, seconds in p.books.uncovered_total.items():
-            p.metrics.uncovered[reason.value] = seconds
         now = p.clock.monotonic()
+        self._figures.show(now)
         connected = p.bus.connected
         p.metrics.connected.set(1 if connected else 0)
         if connected:

@@ -23,11 +23,12 @@ def application(
     health: Callable[[], dict[str, Any]],
     ready: Callable[[], tuple[str, ...]],
     streams: Callable[[], list[dict[str, Any]]],
+    coverage: Callable[[], dict[str, Any]],
 ) -> web.Application:
     """Routes over functions that answer at once, on the event loop.
 
     `health`: facts for `/healthz`; `ready`: what is missing for `/readyz`, empty when nothing is; `streams`: one object
-    per stream for `/streams`, at most `STREAMS_LISTED` of them.
+    per stream for `/streams`, at most `STREAMS_LISTED` of them; `coverage`: the answer of `/coverage`.
     """
 
     async def get_metrics(_: web.Request) -> web.Response:
@@ -44,8 +45,11 @@ def application(
         listed = streams()
         return web.json_response({"streams": listed[:STREAMS_LISTED], "total": len(listed)})
 
+    async def get_coverage(_: web.Request) -> web.Response:
+        return web.json_response(coverage())
+
     async def get_index(_: web.Request) -> web.Response:
-        return web.Response(text="streamwatch\n\n/metrics\n/healthz\n/readyz\n/streams\n")
+        return web.Response(text="streamwatch\n\n/metrics\n/healthz\n/readyz\n/streams\n/coverage\n")
 
     async def unnamed(_: web.Request, response: web.StreamResponse) -> None:
         response.headers["Server"] = "streamwatch"  # whose version is nobody's business
@@ -57,6 +61,7 @@ def application(
     app.router.add_get("/healthz", get_health)
     app.router.add_get("/readyz", get_ready)
     app.router.add_get("/streams", get_streams)
+    app.router.add_get("/coverage", get_coverage)
     return app
 
 

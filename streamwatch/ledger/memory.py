@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from streamwatch.domain.alerts import Alert, AlertEvent
 from streamwatch.domain.clock import Clock
+from streamwatch.domain.coverage import BooksRecord, Bucket, Page, PageKind
 from streamwatch.domain.decisions import Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.ledger.base import Backlog
@@ -30,6 +31,7 @@ class MemoryLedger:
         self._offered: set[tuple[str, int]] = set()
         self._notes: dict[str, str] = {}
         self._seen: dict[str, tuple[str, bytes, float]] = {}
+        self._books: BooksRecord | None = None
 
     def commit(self, alert: Alert, event: AlertEvent) -> None:
         """Store the alert's new state and its event. Raises LedgerError where `seq` is not the next."""
@@ -114,6 +116,24 @@ class MemoryLedger:
         while len(self._seen) >= MAX_ANSWERS:
             del self._seen[min(self._seen, key=lambda one: self._seen[one][2])]
         self._seen[request_id] = (digest, answer, self._clock.now().timestamp() + keep_s)
+
+    def save_books(self, record: BooksRecord) -> None:
+        """Keep a record of the books over the one before."""
+        oldest = dict(record.oldest)
+        kept: dict[tuple[PageKind, str], Page] = {}
+        for page in (*(self._books.pages if self._books else ()), *record.pages):
+            key = (page.kind, page.name)
+            if page.kind == "stream" and page.name in record.gone and page not in record.pages:
+                continue
+            known: Sequence[Bucket] = kept[key].buckets if key in kept else ()
+            merged = {(one.width_s, one.number): one for one in (*known, *page.buckets)}
+            buckets = tuple(one for (width, number), one in merged.items() if number >= oldest.get(width, number))
+            kept[key] = replace(page, buckets=buckets)
+        self._books = replace(record, pages=tuple(kept.values()), gone=(), oldest=())
+
+    def load_books(self) -> BooksRecord | None:
+        """The record of the books, with every bucket that is kept; None where there is none."""
+        return self._books
 
     def prune(self, *, before: float) -> int:
         """Delete closed alerts and old events that are owed to nobody; returns how many."""

@@ -64,5 +64,37 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         WHERE acknowledged_at IS NULL
         """,
     ),
+    (
+        # the books of coverage: what was watched and what was not, by account and span of time; never by viewer
+        """
+        CREATE TABLE coverage_books (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            at REAL NOT NULL,  -- book time: seconds since the epoch when the books began, running evenly since
+            wall REAL NOT NULL,
+            monotonic REAL NOT NULL,
+            boot TEXT NOT NULL CHECK (length(boot) <= 64)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE coverage_pages (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given again: buckets of what is gone go by their age
+            kind TEXT NOT NULL CHECK (kind IN ('node', 'origin', 'stream')),
+            name BLOB NOT NULL,  -- UTF-8 as received, lone surrogates included
+            facts TEXT NOT NULL CHECK (length(facts) <= 16384),
+            UNIQUE (kind, name)
+        ) STRICT
+        """,
+        """
+        CREATE TABLE coverage_buckets (
+            width_s INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            page INTEGER NOT NULL,
+            live_s REAL NOT NULL,
+            uncovered_s REAL NOT NULL,
+            breaches INTEGER NOT NULL,
+            PRIMARY KEY (width_s, number, page)
+        ) WITHOUT ROWID, STRICT
+        """,
+    ),
 )
 """Step n (from 1) leads to version n. `migrations` itself records when each was taken."""

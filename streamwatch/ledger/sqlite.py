@@ -19,9 +19,11 @@ import structlog
 
 from streamwatch.domain.alerts import Alert, AlertEvent, Event
 from streamwatch.domain.clock import Clock
+from streamwatch.domain.coverage import BooksRecord
 from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.errors import LedgerError, OutsideError
 from streamwatch.domain.streams import StreamId
+from streamwatch.ledger import coverage
 from streamwatch.ledger.base import Backlog
 from streamwatch.ledger.folder import StateFolder
 from streamwatch.ledger.migrations import MIGRATIONS
@@ -210,6 +212,18 @@ class SqliteLedger:
             db.execute(
                 "INSERT OR REPLACE INTO commands VALUES (?, ?, ?, ?)", (request_id, digest, answer, now + keep_s)
             )
+
+    # --- the books of coverage -----------------------------------------------------------------------------------
+
+    def save_books(self, record: BooksRecord) -> None:
+        """Keep a record of the books over the one before, in one transaction. Raises LedgerError."""
+        with self._transaction() as db:
+            coverage.save(db, record)
+
+    def load_books(self) -> BooksRecord | None:
+        """The record of the books, with every bucket that is kept; None where there is none. Raises LedgerError."""
+        with self._transaction() as db:
+            return coverage.load(db)
 
     # --- housekeeping --------------------------------------------------------------------------------------------
 

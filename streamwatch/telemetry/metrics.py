@@ -10,7 +10,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from streamwatch.domain.streams import Reason, State
@@ -43,6 +43,25 @@ class _FromCounts(Collector):
         return [family]
 
 
+class _Gauges(Collector):
+    """A gauge whose values are set all at once: what is not among them is gone."""
+
+    def __init__(self, name: str, help_text: str, labels: tuple[str, ...]) -> None:
+        self._name, self._help, self._labels = name, help_text, labels
+        self.values: dict[tuple[str, ...], float] = {}
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Name and help, without values."""
+        return [GaugeMetricFamily(self._name, self._help, labels=self._labels)]
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """The values now."""
+        [family] = self.describe()
+        for labels, value in self.values.items():
+            family.add_metric(labels, value)
+        return [family]
+
+
 class Metrics:
     """All metrics of one daemon, in a registry of their own."""
 
@@ -60,6 +79,27 @@ class Metrics:
             "streamwatch_coverage_ratio",
             "Covered share of live stream-seconds in the last minute",
             registry=registry,
+        )
+        self.window_coverage = _Gauges(
+            "streamwatch_coverage_window_ratio",
+            "Covered share of live stream-seconds in the last hour and day, restarts included",
+            ("window",),
+        )
+        self.origin_coverage = _Gauges(
+            "streamwatch_origin_coverage_ratio",
+            "The same per origin, of which the configuration names a few",
+            ("origin", "window"),
+        )
+        self.breaches: dict[str, float] = {reason.value: 0 for reason in Reason}
+        for gauges in (self.window_coverage, self.origin_coverage):
+            registry.register(gauges)
+        registry.register(
+            _FromCounts(
+                "streamwatch_breaches",
+                "Promises broken: live streams without an examined frame for longer than max_gap, by its first reason",
+                "reason",
+                self.breaches,
+            ),
         )
         self.uncovered: dict[str, float] = {reason.value: 0.0 for reason in Reason}
         registry.register(

@@ -17,6 +17,7 @@ def test_every_topic_of_the_interface():
     assert TOPICS.state("lobby") == f"{P}/streams/lobby/state"
     assert TOPICS.alerts("lobby") == f"{P}/streams/lobby/alerts"
     assert TOPICS.tests("lobby") == f"{P}/streams/lobby/tests"
+    assert TOPICS.breaches("lobby") == f"{P}/streams/lobby/breaches"
     assert TOPICS.reply("ping") == f"{P}/replies/ping"
     assert TOPICS.escalations == f"{P}/escalations"
     assert TOPICS.audit == f"{P}/audit"

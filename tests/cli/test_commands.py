@@ -19,7 +19,7 @@ from streamwatch.cli.main import app
 from streamwatch.testcard.pattern import test_card as card
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("run", "check", "watch", "probe", "demo", "schema", "test-card png", "test-card publish",
+COMMANDS = ("run", "check", "coverage", "watch", "probe", "demo", "schema", "test-card png", "test-card publish",
             "models list", "models show", "models verify")  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def test_check_connect_tells_what_is_missing_outside(tmp_path: Path, silent_port
     assert "unreachable" in done.stdout
 
 
-@pytest.mark.parametrize("subject", ["config", "alert", "state", "coverage", "status", "verdict", "signal"])
+@pytest.mark.parametrize("subject", ["config", "alert", "state", "coverage", "status", "breach", "verdict", "signal"])
 def test_schemas_are_json_schemas(subject: str) -> None:
     described = json.loads(call("schema", subject).stdout)
     jsonschema.Draft202012Validator.check_schema(described)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
 
 from streamwatch.domain.alerts import Alert, AlertEvent, Event
+from streamwatch.domain.coverage import BooksRecord, Bucket, Page
 from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import StreamId
@@ -214,3 +215,62 @@ def test_a_closed_ledger_raises_what_the_contract_names(ledger):
         ledger.commit(alert("a"), event("a"))
     with pytest.raises(LedgerError):
         ledger.pending()
+
+
+def page(name="lobby", facts="{}", *buckets: Bucket, kind="stream"):
+    return Page(kind, name, facts, tuple(buckets))
+
+
+def books(at, *pages: Page, gone=(), oldest=()):
+    return BooksRecord(at, at + 0.5, at - 1000.0, "boot", tuple(pages), tuple(gone), tuple(oldest))
+
+
+def loaded(ledger):
+    """What is kept: facts and buckets by account."""
+    record = ledger.load_books()
+    return {(one.kind, one.name): (one.facts, sorted(one.buckets, key=astuple)) for one in record.pages}
+
+
+def test_where_no_books_were_kept_there_are_none(ledger):
+    assert ledger.load_books() is None
+
+
+def test_books_come_back_as_they_were_kept(ledger):
+    strange = "salle \ud800 \x00 🎥"
+    minute, day = Bucket(60, 100, 59.5, 1.25, 2), Bucket(600, 10, 59.5, 1.25, 2)
+    pages = (page("", '{"a": 1}', minute, kind="node"), page("edge", "{}", kind="origin"), page(strange, "{}", day))
+    ledger.save_books(books(6000.0, *pages))
+    record = ledger.load_books()
+    assert (record.at, record.wall, record.monotonic, record.boot) == (6000.0, 6000.5, 5000.0, "boot")
+    assert set(record.pages) == set(pages)
+
+
+def test_a_record_replaces_facts_and_the_buckets_that_it_names(ledger):
+    ledger.save_books(books(10.0, page("a", "1", Bucket(60, 1, 5.0, 0.0, 0), Bucket(60, 2, 5.0, 0.0, 0)), page("b")))
+    ledger.save_books(books(20.0, page("a", "2", Bucket(60, 2, 9.0, 3.0, 1)), page("b")))
+    assert ledger.load_books().at == 20.0
+    assert loaded(ledger) == {
+        ("stream", "a"): ("2", [Bucket(60, 1, 5.0, 0.0, 0), Bucket(60, 2, 9.0, 3.0, 1)]),
+        ("stream", "b"): ("{}", []),
+    }
+
+
+def test_streams_that_are_gone_and_buckets_that_are_old_are_forgotten(ledger):
+    old, young = Bucket(60, 1, 5.0, 0.0, 0), Bucket(60, 7, 5.0, 0.0, 0)
+    ledger.save_books(books(10.0, page("a", "1", old, young), page("b", "1", old), page("b", "o", old, kind="origin")))
+    ledger.save_books(books(20.0, page("a", "2"), gone=["b", "never"], oldest=[(60, 7), (600, 0)]))
+    assert loaded(ledger) == {("stream", "a"): ("2", [young]), ("origin", "b"): ("o", [])}
+
+
+def test_a_stream_that_is_back_at_once_is_kept(ledger):
+    ledger.save_books(books(10.0, page("a", "1")))
+    ledger.save_books(books(20.0, page("a", "2"), gone=["a"]))
+    assert loaded(ledger) == {("stream", "a"): ("2", [])}
+
+
+def test_closed_books_raise_what_the_contract_names(ledger):
+    ledger.close()
+    with pytest.raises(LedgerError):
+        ledger.save_books(books(1.0))
+    with pytest.raises(LedgerError):
+        ledger.load_books()

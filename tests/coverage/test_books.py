@@ -1,6 +1,8 @@
 import pytest
 
-from streamwatch.coverage.books import SETTLE_S, Books
+from streamwatch.coverage.account import PATIENCE_S
+from streamwatch.coverage.books import Books
+from streamwatch.coverage.tally import SETTLE_S
 from streamwatch.domain.streams import Reason, State, StreamId
 
 A, B = StreamId("a"), StreamId("b")
@@ -43,9 +45,9 @@ def test_only_the_seconds_beyond_the_promise_are_uncovered() -> None:
     for tenth in range(1, 250):
         books.judge(tenth / 10)
     books.sampled(A, arrival=24.9, gap_s=24.9, now=25.0)
-    books.judge(40)
-    assert sum(books.uncovered_total.values()) == pytest.approx(14.9 + 4.1, abs=0.11)
-    assert books.uncovered_total[Reason.OVERLOAD] == pytest.approx(19, abs=0.11)
+    books.judge(40 + SETTLE_S)
+    assert sum(books.uncovered_total.values()) == pytest.approx(14.9 + 5.1)
+    assert books.uncovered_total[Reason.OVERLOAD] == pytest.approx(20)
 
 
 def test_a_frame_that_arrived_in_time_and_is_reported_late_is_no_breach() -> None:
@@ -53,9 +55,9 @@ def test_a_frame_that_arrived_in_time_and_is_reported_late_is_no_breach() -> Non
     books.watch(A, max_gap_s=10, now=0)
     live(books, A, 0)
     books.sampled(A, arrival=0, gap_s=None, now=0)
-    books.judge(10 + SETTLE_S * 0.9)
-    books.sampled(A, arrival=9.99, gap_s=9.99, now=10 + SETTLE_S * 0.95)
-    books.judge(12)
+    books.judge(10 + PATIENCE_S * 0.9)
+    books.sampled(A, arrival=9.99, gap_s=9.99, now=10 + PATIENCE_S * 0.95)
+    books.judge(15 + SETTLE_S)
     assert sum(books.uncovered_total.values()) == 0
 
 
@@ -67,7 +69,7 @@ def test_a_stall_shows_at_once_and_costs_coverage_only_beyond_the_promise() -> N
     assert states(books, 0.1)[A] == (State.COVERED, None)
     live(books, A, 5.5, Reason.STALLED)
     assert states(books, 5.6)[A] == (State.UNCOVERED, Reason.STALLED)
-    books.judge(21)
+    books.judge(20 + SETTLE_S)
     assert books.uncovered_total[Reason.STALLED] == pytest.approx(10)
 
 
@@ -81,7 +83,7 @@ def test_a_new_watcher_that_still_connects_does_not_make_a_live_stream_unknown()
     assert states(books, 5)[A] == (State.UNCOVERED, Reason.CONNECTING)
     live(books, A, 22)
     books.sampled(A, arrival=23, gap_s=None, now=23)
-    books.judge(30)
+    books.judge(30 + SETTLE_S)
     assert sum(books.uncovered_total.values()) == pytest.approx(13)
 
 

@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 from streamwatch.coverage.documents import (
     MAX_BYTES,
+    UNCOVERED_KEPT,
+    BreachDocument,
     CoverageDocument,
     LayerEntry,
+    OriginEntry,
     StateDocument,
     StatusDocument,
     UncoveredEntry,
@@ -37,6 +40,33 @@ def test_a_coverage_too_long_loses_the_newest_of_its_list_and_keeps_the_counts()
     assert said["uncovered_total"] == 1000
     assert [entry["sid"][:2] for entry in said["uncovered"]] == [f"{n:02}" for n in range(len(said["uncovered"]))]
     assert len(said["uncovered"]) >= 15
+
+
+def test_origins_give_way_to_some_of_what_is_uncovered_and_not_to_all_of_it():
+    entries = tuple(UncoveredEntry(sid=f"{n:02}" + "s" * 126, reason=Reason.UNREACHABLE, since=AT) for n in range(20))
+    origins = tuple(OriginEntry(name="ж" * 64, live=1000, covered=10, coverage_1h=0.1234) for _ in range(10))
+    document = CoverageDocument(
+        at=AT, streams_live=1000, streams_covered=0, coverage_1m=0.1234, worst_gap_s=86400.123, uncovered=entries,
+        uncovered_total=1000, origins=origins, origins_total=100,
+    )  # fmt: skip
+    encoded = document.payload()
+    assert len(encoded) <= MAX_BYTES
+    said = json.loads(encoded)
+    assert UNCOVERED_KEPT <= len(said["uncovered"]) < 20
+    assert (len(said["origins"]), said["origins_total"]) == (10, 100)
+
+
+def test_a_breach_of_a_stream_with_a_long_name_can_be_told():
+    document = BreachDocument(
+        event="ended", stream="🎥" * 500, session="s" * 100, reason=Reason.QUARANTINED, from_=AT, to=AT,
+        uncovered_s=1e9, max_gap_s=3600, worst_gap_s=1e9,
+    )  # fmt: skip
+    said = json.loads(document.payload())
+    assert len(document.payload()) <= MAX_BYTES
+    assert set(said) == {
+        "schema", "event", "stream", "session", "reason", "from", "to", "uncovered_s", "max_gap_s", "worst_gap_s",
+    }  # fmt: skip
+    assert said["schema"] == "streamwatch.breach/1"
 
 
 @pytest.mark.parametrize("letter", ["x", "ж", "漢", "🎥", '"'])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -16,9 +16,12 @@ from streamwatch.alerts.gate import CommandGate
 from streamwatch.bus.base import Incoming, Outgoing
 from streamwatch.bus.topics import Topics
 from streamwatch.coverage.books import Books
+from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.demands import Demands
+from streamwatch.daemon.glance import Glance
 from streamwatch.daemon.herald import Herald
+from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders, lanes
 from streamwatch.daemon.outside import Outside
 from streamwatch.daemon.reception import Reception
@@ -26,6 +29,7 @@ from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.service import DaemonService, Parts
 from streamwatch.daemon.setup import Setup
 from streamwatch.domain.clock import rfc3339
+from streamwatch.domain.coverage import BooksRecord
 from streamwatch.domain.decisions import CloseWhen, Kind, Level, OpenWhen, RuleSpec, Severity
 from streamwatch.domain.streams import Reason, SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
@@ -74,12 +78,20 @@ def setup_of(*streams: StreamSpec, rules: tuple[DeskRule, ...] = (rule(),), **ch
 class Stage:
     """Everything, and short words for what tests do with it."""
 
-    def __init__(self, setup: Setup, *, broker: FakeBroker | None = None, ledger: FakeLedger | None = None) -> None:
-        self.clock = FakeClock()
+    def __init__(
+        self,
+        setup: Setup,
+        *,
+        broker: FakeBroker | None = None,
+        ledger: FakeLedger | None = None,
+        clock: FakeClock | None = None,
+    ) -> None:
+        self.clock = clock or FakeClock()
         self.broker = broker or FakeBroker()
         self.ledger = ledger or FakeLedger(self.clock)
         self.fleet = FakeFleet()
-        self.metrics, self.health, self.books = Metrics(), Health(), Books()
+        self.metrics, self.health = Metrics(), Health()
+        self.books = Books(on_breach=lambda event: self.crier.heard(event))  # noqa: PLW0108
         self.topics = Topics("streamwatch/v1", "edge-1")
         clock = self.clock
 
@@ -112,6 +124,15 @@ class Stage:
             boot_id="boot",
             version="0",
         )
+        self.crier = Crier(
+            publish=lambda message: self.bus.publish(message),  # noqa: PLW0108
+            topics=self.topics,
+            setup=lambda: self.service.setup,
+            metrics=self.metrics,
+            health=self.health,
+            clock=clock,
+        )
+        self.glance = Glance(node="edge-1", books=self.books, setup=lambda: self.service.setup, clock=clock)
         self.bus = FakeBus(self.broker, subscriptions=self.topics.subscriptions, herald=herald, lane=lanes(self.topics))
         self.reception = Reception(
             setup=lambda: self.service.setup,
@@ -159,6 +180,10 @@ class Stage:
             desk=self.desk,
             roster=self.roster,
             herald=herald,
+            crier=self.crier,
+            keeper=Keeper(
+                books=self.books, store=self.ledger, clock=clock, health=self.health, boot="boot", aside=_at_once
+            ),
             orders=orders,
             outside=outside,
             delivery=self.delivery,
@@ -237,6 +262,10 @@ class Stage:
         await self.pass_time(0.3)
         replies = self.said(f"replies/{verb}")
         return replies[-1] if len(replies) > before else {}
+
+
+async def _at_once(call: Callable[[BooksRecord], None], record: BooksRecord) -> None:
+    call(record)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from streamwatch.domain.errors import LedgerError
 from streamwatch.ledger.memory import MemoryLedger
 
 GUARDED = frozenset(name for name in vars(MemoryLedger) if not name.startswith("_"))
-WRITING = frozenset({"commit", "offer", "acknowledged", "owe_again", "remember", "answered", "prune"})
+WRITING = frozenset({"commit", "offer", "acknowledged", "owe_again", "remember", "answered", "prune", "save_books"})
 
 
 class FakeLedger(MemoryLedger):

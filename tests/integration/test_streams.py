@@ -31,7 +31,8 @@ async def test_frozen_publisher_is_stalled_and_covered_again_when_it_goes_on(sit
     again = await site.desk.state("lobby", "covered", limit=20, since=mark)
     site.within("covered again", again.at - thawed, MAX_GAP_S + 2)
     assert again.what.document["session"] == covered.what.document["session"]
-    await daemon.measured("streamwatch_uncovered_seconds_total{reason=stalled}", lambda value: value > 0, limit=5)
+    # counted for ever 10 to 15 s later
+    await daemon.measured("streamwatch_uncovered_seconds_total{reason=stalled}", lambda value: value > 0, limit=25)
 
 
 async def test_publisher_that_vanishes_from_a_server_with_defaults_has_ended(site: Site) -> None:

@@ -100,7 +100,16 @@ def test_every_table_is_strict(opened):
     tables = dict(opened()._db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
     del tables["sqlite_sequence"]
     assert all(sql.rstrip().endswith("STRICT") for sql in tables.values())
-    assert set(tables) == {"alerts", "events", "commands", "notes", "migrations"}
+    assert set(tables) == {
+        "alerts",
+        "events",
+        "commands",
+        "notes",
+        "migrations",
+        "coverage_books",
+        "coverage_pages",
+        "coverage_buckets",
+    }
 
 
 def test_a_text_too_large_for_a_document_is_refused_by_the_table_itself(opened):

@@ -20,6 +20,9 @@ PUBLIC = {
     "streamwatch_mqtt_connected": "gauge",
     "streamwatch_watcher_restarts": "counter",
     "streamwatch_received_bytes": "counter",
+    "streamwatch_coverage_window_ratio": "gauge",
+    "streamwatch_origin_coverage_ratio": "gauge",
+    "streamwatch_breaches": "counter",
 }
 
 
@@ -34,6 +37,15 @@ def test_closed_label_sets_are_complete_from_the_start() -> None:
         assert f'streamwatch_streams{{state="{state.value}"}} 0.0' in text
     for reason in Reason:
         assert f'streamwatch_uncovered_seconds_total{{reason="{reason.value}"}} 0.0' in text
+        assert f'streamwatch_breaches_total{{reason="{reason.value}"}} 0.0' in text
+
+
+def test_an_origin_that_is_gone_is_no_longer_measured() -> None:
+    metrics = Metrics()
+    metrics.origin_coverage.values = {("static", "1m"): 1.0, ("edge", "1m"): 0.5}
+    assert 'streamwatch_origin_coverage_ratio{origin="edge",window="1m"} 0.5' in metrics.render().decode()
+    metrics.origin_coverage.values = {("static", "1m"): 1.0}
+    assert '"edge"' not in metrics.render().decode()
 
 
 def test_health_speaks_on_its_edges() -> None:

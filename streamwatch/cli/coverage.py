@@ -1,0 +1,106 @@
+"""`streamwatch coverage`: what the running daemon watches, what it does not, and why."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from streamwatch.cli import coverage_view
+from streamwatch.config.loader import load
+from streamwatch.domain.errors import OutsideError, Problem, UserError
+from streamwatch.domain.urls import SafeUrl, printable
+
+REFRESH_S = 1.0
+_PATIENCE_S = 5.0
+_MAX_ANSWER = 4 * 1024 * 1024
+_DEFAULT_URL = "http://127.0.0.1:9464"
+
+
+def coverage(
+    config: Path = typer.Argument(None, metavar="[CONFIG]", help="The daemon's configuration, for its http.listen."),
+    url: str = typer.Option("", help=f"Where the daemon listens; default: as in CONFIG, or {_DEFAULT_URL}."),
+    watch: bool = typer.Option(False, "--watch", help="Look again every second, until interrupted."),
+    as_json: bool = typer.Option(
+        False, "--json", help="The daemon's answer as one JSON object (a line, with --watch)."
+    ),
+) -> None:
+    """Show what the running daemon covers now, and covered in the last minute, hour and day.
+
+    Exit codes: 0 every live stream is covered, 1 some are not, 2 wrong arguments or configuration, 3 no daemon answers.
+    """
+    address = _address(config, url)
+    if watch:
+        _watch(address, as_json=as_json)
+        return
+    answer = ask(address)
+    if as_json:
+        typer.echo(json.dumps(answer))
+    else:
+        console = Console(highlight=False)
+        console.print(coverage_view.draw(answer, width=console.width, height=None))
+    if answer["node"]["uncovered"]:
+        raise typer.Exit(1)
+
+
+def ask(address: SafeUrl) -> dict[str, Any]:
+    """What the daemon says now. Raises OutsideError where none answers as one."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy has no part in this
+    try:
+        with opener.open(f"{address.reveal().rstrip('/')}/coverage", timeout=_PATIENCE_S) as response:
+            answer = json.loads(response.read(_MAX_ANSWER))
+    except urllib.error.HTTPError as error:
+        raise OutsideError(f"{address}: no streamwatch of this version answers there (HTTP {error.code})") from error
+    except (OSError, http.client.HTTPException) as error:
+        why = getattr(error, "reason", None) or error
+        raise OutsideError(f"{address}: no daemon answers ({printable(str(why))}); is it running?") from error
+    except ValueError as error:
+        raise OutsideError(f"{address}: what answers there is no streamwatch") from error
+    if not isinstance(answer, dict) or not {"at", "node", "origins", "streams"} <= answer.keys():
+        raise OutsideError(f"{address}: what answers there is no streamwatch")
+    return answer
+
+
+def _watch(address: SafeUrl, *, as_json: bool) -> None:
+    answer = ask(address)  # who was never there is a mistake; who goes away comes back
+    if as_json:
+        while True:
+            typer.echo(json.dumps(answer))
+            time.sleep(REFRESH_S)
+            answer = ask(address)
+    console, trouble = Console(highlight=False), ""
+    with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
+        while True:
+            live.update(
+                coverage_view.draw(answer, width=console.width, height=console.height, trouble=trouble), refresh=True
+            )
+            time.sleep(REFRESH_S)
+            try:
+                answer, trouble = ask(address), ""
+            except OutsideError as error:
+                trouble = str(error)
+
+
+def _address(config: Path | None, url: str) -> SafeUrl:
+    if url:
+        address = SafeUrl(url)
+        if address.scheme not in ("http", "https") or not address.host or address.port not in range(1, 65536):
+            raise UserError(Problem("--url", "", f"{address} is not where a daemon listens", _DEFAULT_URL))
+        return address
+    if config is None:
+        return SafeUrl(_DEFAULT_URL)
+    loaded = load(config, environ=os.environ)
+    listen = loaded.config.http.listen
+    if listen.port == 0:
+        raise UserError(loaded.problem("http.listen", "port 0 is a free one, known to the daemon alone", "pass --url"))
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104  # everywhere is here too
+    return SafeUrl(f"http://[{host}]:{listen.port}" if ":" in host else f"http://{host}:{listen.port}")
