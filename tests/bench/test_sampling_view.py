@@ -2,14 +2,17 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from streamwatch.bench.sampling import experiment, picture
+from streamwatch.bench.sampling import experiment, picture, real
 from streamwatch.bench.sampling.experiment import Size
-from streamwatch.cli import bench_sampling_view
+from streamwatch.cli import bench, bench_sampling_view
+from streamwatch.domain.errors import OutsideError
 
 TINY = Size(2, 8, 8, 40.0, 1, (2,), 20, 3.0)
 
@@ -53,3 +56,20 @@ def test_the_picture_is_the_same_for_the_same_document(document: dict[str, Any])
     assert drawn.startswith(b"<?xml")
     assert drawn == picture.draw(document)
     assert len(drawn) < 200_000
+
+
+def test_the_command_writes_its_document_and_a_check_that_cannot_be_made_costs_nothing_else(
+    document: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def nothing_there(*_: object, **__: object) -> dict[str, Any]:
+        raise OutsideError("the benchmark needs what is not installed")
+
+    monkeypatch.setattr(experiment, "simulate", lambda **_: dict(document))
+    monkeypatch.setattr(real, "check", nothing_there)
+    path = tmp_path / "sampling.json"
+    done = CliRunner().invoke(bench.app, ["sampling", "--output", str(path)])
+    assert done.exit_code == 0
+    assert json.loads(path.read_text())["real"] == {"failed": "the benchmark needs what is not installed"}
+    done = CliRunner().invoke(bench.app, ["sampling", "--no-real", "--output", str(path)])
+    assert done.exit_code == 0
+    assert "real" not in json.loads(path.read_text())
