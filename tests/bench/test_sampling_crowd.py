@@ -31,14 +31,15 @@ def test_every_stream_is_looked_at_within_the_promise_while_there_is_room() -> N
     world = World(crowd.cast([OFF, ON], experiment.spec(10.0), 8, 1), told=ears.told)
     world.run(90.0)
     assert max(ears.gaps(crowd.WARM_S, 90.0)) <= 10.0
-    assert ears.declared_s(91.0) == ears.true_s(90.0) == 0.0
+    assert ears.declared_s(90.0)[0] == ears.true_s(90.0) == 0.0
 
 
 def test_under_overload_the_books_say_what_was_lost_and_gaps_stretch_alike() -> None:
     spec = experiment.spec(10.0, min_gap_s=2.0)
     pressed = crowd.pressed([OFF, ON], spec, count=24, load=2, seconds=100, seed=1)
     assert pressed.true_s > 100
-    assert pressed.declared_off <= 0.01
+    # A look waits for ten seconds and more on a worker this slow: what the books closed before stays lost.
+    assert 0.99 * pressed.true_s <= pressed.declared_s <= 1.04 * pressed.true_s
     assert pressed.suspected >= 1
     assert pressed.worst_s > 10.0
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from streamwatch.bench.sampling.traces import Trace
 from streamwatch.bench.sampling.world import Cast, Told, World
 from streamwatch.bench.statistics import percentile
-from streamwatch.coverage.books import SETTLE_S, Books
+from streamwatch.coverage.books import Books
 from streamwatch.domain.streams import SamplingSpec, StreamId
 from streamwatch.link.messages import Sampled, StreamLevel
 from streamwatch.sampling.capacity import COMFORT, RESERVED, Claim
@@ -50,11 +50,15 @@ class Ears:
         self.books = Books()
         self.streams = [Watched() for _ in range(count)]
         self._promise_s = spec.max_gap_s
+        self._judge_at = 0.0
         for number in range(count):
             self.books.watch(StreamId(f"stream {number}"), max_gap_s=spec.max_gap_s, now=0.0)
 
     def told(self, now: float, message: Told) -> None:
-        """As the daemon's reception takes it."""
+        """As the daemon's reception takes it; the books are judged every second, as the daemon does."""
+        if now >= self._judge_at:
+            self._judge_at = now + 1.0
+            self.books.judge(now)
         if isinstance(message, Sampled):
             stream = StreamId(message.stream)
             self.books.sampled(stream, arrival=message.arrival, gap_s=message.gap_s, now=now)
@@ -73,13 +77,13 @@ class Ears:
             if message.live and watched.live_since is None:
                 watched.live_since = now
 
-    def declared_s(self, now: float) -> float:
-        """Uncovered seconds in the books."""
+    def declared_s(self, now: float) -> tuple[float, float]:
+        """Uncovered seconds in the books, and until when they are settled."""
         self.books.judge(now)
-        return sum(self.books.uncovered_total.values())
+        return sum(self.books.uncovered_total.values()), self.books.tally.boundary(now)
 
     def true_s(self, now: float) -> float:
-        """Uncovered seconds as they were: all that lies further than the promise behind the picture before it."""
+        """Uncovered seconds as they were until then: all that lies further than the promise behind a picture."""
         lost = 0.0
         for watched in self.streams:
             if watched.live_since is None:
@@ -250,7 +254,8 @@ def pressed(
     left = max(1.0 - for_suspicion, RESERVED[Claim.FLOOR])
     fair = max(spec.max_gap_s, spec.max_gap_s * load / left)
     now = world.time.at
-    declared, true = ears.declared_s(now + SETTLE_S), ears.true_s(now)
+    declared, settled = ears.declared_s(now)
+    true = ears.true_s(settled)
     world.run(until + 6 * spec.max_gap_s)
     late = [
         b - until
