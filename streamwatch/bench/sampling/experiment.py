@@ -22,6 +22,7 @@ from streamwatch.bench.scenarios import Goal
 from streamwatch.config.models import Sampling
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.streams import SamplingSpec
+from streamwatch.telemetry import logs
 
 SCHEMA: Final = "streamwatch.bench.sampling/1"
 LONG_S, SHORT_S = 20.0, 10.0
@@ -35,6 +36,8 @@ _PRESSED_MIN_GAP_S: Final = 2.0
 """Of crowds under pressure: half a second between looks takes all pictures, of which one slow worker serves none."""
 _LARGE: Final = 6.0
 """Times as many bytes as at 360p has 1080p at the rates that services ask for."""
+
+_MOST_PROCESSES: Final = 8
 
 LOADS: Final = (1, 2, 3)
 GOALS: Final = {
@@ -236,4 +239,11 @@ def _toll(measured: toll.Toll) -> dict[str, Any]:
 
 def _pool() -> ProcessPoolExecutor:
     cores = len(os.sched_getaffinity(0))
-    return ProcessPoolExecutor(min(cores, 8), mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(
+        min(cores, _MOST_PROCESSES), mp_context=multiprocessing.get_context("spawn"), initializer=_quiet
+    )
+
+
+def _quiet() -> None:
+    """What a simulated watcher warns of is measured, not said."""
+    logs.configure(process="bench", level="error")
