@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -114,10 +114,11 @@ def _real(real: Row) -> Table:
     return table
 
 
-def _toll(toll: Row) -> Table:
-    table = _table("streams", "calls/s", "schedule and plan", "samplers", "whole simulation")
-    shares = (number(100 * toll[name], 2) for name in ("share", "samplers", "whole"))
-    table.add_row(str(toll["streams"]), number(toll["calls_per_s"], 0), *shares)
+def _toll(tolls: Sequence[Row]) -> Table:
+    table = _table("streams", "load", "calls/s", "schedule and plan", "samplers", "whole simulation")
+    for one in tolls:
+        shares = (number(100 * one[name], 2) for name in ("share", "samplers", "whole"))
+        table.add_row(str(one["streams"]), f"{one['load']:g}x", number(one["calls_per_s"], 0), *shares)
     return table
 
 

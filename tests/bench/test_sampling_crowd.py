@@ -65,6 +65,6 @@ def test_what_is_suspected_is_confirmed_from_what_lies_around_it(scale: float, p
 
 
 def test_deciding_costs_less_than_all_that_is_simulated() -> None:
-    measured = toll.measure([OFF, ON], experiment.spec(10.0), count=40, seconds=5.0)
+    measured = toll.measure([OFF, ON], experiment.spec(10.0), count=40, seconds=5.0, load=0.4)
     assert 0 < measured.share + measured.samplers < measured.whole
     assert measured.calls_per_s > 0

@@ -30,6 +30,8 @@ class Toll(NamedTuple):
     """Processor time of deciding, as shares of one core."""
 
     streams: int
+    load: float
+    """What the promise alone asks for."""
     calls_per_s: float
     """Of simulated time."""
     share: float
@@ -94,8 +96,10 @@ class _Timed:
         return len(self._inner)
 
 
-def measure(traces: Sequence[Trace], spec: SamplingSpec, *, count: int, seconds: float, seed: int = 1) -> Toll:
-    """Watch so many streams for so long, on workers that are half busy with the promise."""
+def measure(
+    traces: Sequence[Trace], spec: SamplingSpec, *, count: int, seconds: float, load: float, seed: int = 1
+) -> Toll:
+    """Watch so many streams for so long. `load`: what the promise alone asks for, as a share of what a worker can do."""
     asked = crowd.demand(traces, spec, max(count // 20, 1), seed) * 20
     inside = [False]
     schedule, samplers = _Meter(inside), _Meter(inside)
@@ -103,7 +107,7 @@ def measure(traces: Sequence[Trace], spec: SamplingSpec, *, count: int, seconds:
     world = World(
         crowd.cast(traces, spec, count, seed),
         told=lambda _, __: None,
-        speed=asked / 0.5,
+        speed=asked / load,
         seed=seed,
         around_sampler=lambda inner: _Timed(inner, asks, dict.fromkeys(_PROPERTIES, samplers)),
         around_schedule=lambda inner: _Timed(inner, dict.fromkeys(_SCHEDULE, schedule), {}),
@@ -116,7 +120,9 @@ def measure(traces: Sequence[Trace], spec: SamplingSpec, *, count: int, seconds:
     world.run(_WARM_S + seconds)
     whole = time.thread_time() - begun
     calls = schedule.calls + samplers.calls
-    return Toll(count, calls / seconds, schedule.seconds() / seconds, samplers.seconds() / seconds, whole / seconds)
+    return Toll(
+        count, load, calls / seconds, schedule.seconds() / seconds, samplers.seconds() / seconds, whole / seconds
+    )
 
 
 @functools.cache
