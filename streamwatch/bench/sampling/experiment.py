@@ -143,9 +143,9 @@ def simulate(*, quick: bool, told: Told) -> dict[str, Any]:
                 for gap in (LONG_S, SHORT_S):
                     name = f"recall, {trace.cuts_per_minute} cuts, {gap:g} s"
                     job(name, document["recall"].append, compared, trace, gap, size.seeds)
-        for load in _TOLL_LOADS:
-            job(f"toll, load {load}", lambda x: document["toll"].append(_toll(x)), toll.measure, crowded, usual,
-                count=size.toll_streams, seconds=size.toll_s, load=load)  # fmt: skip
+        for share in _TOLL_LOADS:
+            job(f"toll, load {share:g}", lambda x: document["toll"].append(_toll(x)), toll.measure, crowded, usual,
+                count=size.toll_streams, seconds=size.toll_s, load=share)  # fmt: skip
         for name, put, future in jobs:
             told(f"simulating: {name}")
             put(future.result())

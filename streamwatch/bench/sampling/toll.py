@@ -99,7 +99,7 @@ class _Timed:
 def measure(
     traces: Sequence[Trace], spec: SamplingSpec, *, count: int, seconds: float, load: float, seed: int = 1
 ) -> Toll:
-    """Watch so many streams for so long. `load`: what the promise alone asks for, as a share of what a worker can do."""
+    """Watch so many streams for so long. `load`: what the promise alone asks for, as a share of what a worker does."""
     asked = crowd.demand(traces, spec, max(count // 20, 1), seed) * 20
     inside = [False]
     schedule, samplers = _Meter(inside), _Meter(inside)
