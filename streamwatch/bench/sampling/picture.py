@@ -89,4 +89,5 @@ def _pressed(panels: Sequence[Any], document: Mapping[str, Any]) -> None:
     for axes in panels:
         _plain(axes)
         if fitting:
+            axes.set_ylim(0, axes.get_ylim()[1] * 1.15)
             axes.legend(frameon=False, fontsize=8)
