@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.status import Status
 
 from streamwatch.bench import clip, scenarios
 from streamwatch.bench import run as bench_run
-from streamwatch.bench.measure import Told
 from streamwatch.bench.scenarios import Kind, Scenario
-from streamwatch.cli import bench_view, terminal
+from streamwatch.cli import bench_sampling, bench_view, terminal
+from streamwatch.cli.bench_tell import teller
 from streamwatch.domain.errors import OutsideError, Problem, UserError
 from streamwatch.telemetry import logs
 
@@ -26,6 +24,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+app.command("sampling")(bench_sampling.sampling)
 
 
 @app.callback()
@@ -69,7 +70,7 @@ def bench(
     chosen = _chosen(scenario or [], {name: value for name, value in custom.items() if value is not None})
     options = bench_run.Options(scenarios=chosen, repeat=repeat, compare=compare, publishers=publishers)
     with terminal.err.status("") as status:
-        document = terminal.run(bench_run.run(options, told=_teller(terminal.err, status)))
+        document = terminal.run(bench_run.run(options, told=teller(terminal.err, status)))
     text = json.dumps(document, indent=1)
     if output is not None:
         try:
@@ -97,20 +98,3 @@ def _chosen(names: list[str], custom: dict[str, Any]) -> list[Scenario]:
             raise UserError(Problem("--scenario", "", f"no scenario {name!r}", known))
         chosen.append(replace(found, **custom))
     return chosen
-
-
-def _teller(console: Console, status: Status) -> Told:
-    """Says what is being done: on one line that changes, or where there is no terminal as few lines as tell it."""
-    said = ""
-
-    def told(text: str) -> None:
-        nonlocal said
-        if console.is_terminal:
-            status.update(text)
-            return
-        kind = "".join(char for char in text if not char.isdigit())
-        if kind != said:
-            said = kind
-            console.print(text)
-
-    return told
