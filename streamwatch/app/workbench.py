@@ -124,7 +124,9 @@ class Workbench:
         """Say what gives way during the next second, if anything must."""
         if self._workers is None:
             return CALM
-        made = self._planner.look_ahead(pipelines, self._workers.statistics(), self._workers.count)
+        made = self._planner.look_ahead(
+            pipelines, self._workers.statistics(), self._workers.count, now=self._clock.monotonic()
+        )
         self._workers.press(made)
         return made
 

@@ -66,4 +66,5 @@ class Burden:
             suspicious=pace.suspicious,
             weight=pace.weight,
             extra_s=inner * between_s * pace.key_interval_s / 2,
+            hints_per_s=pace.hints_per_s,
         )

@@ -36,7 +36,7 @@ from streamwatch.runtime.turns import Station, Turns
 from streamwatch.runtime.wariness import Wariness, facts_of, sample_of, steady
 from streamwatch.runtime.workers import Workers
 from streamwatch.sampling.base import Sampler
-from streamwatch.sampling.capacity import Load, Plan, Prices
+from streamwatch.sampling.capacity import CALM, Load, Plan, Prices
 from streamwatch.sources.base import Appetite, PacketBuffer
 
 log = structlog.get_logger(__name__)
@@ -118,6 +118,8 @@ class StreamPipeline:
         self._said_size = (0, 0)
         self._stands: Report | None = None
         """As last judged; what was well then and is not judged again is well still."""
+        self._pressed = CALM
+        """The plan that the sampler was told last."""
         self._blind = False
         """Whether the newest picture showed nothing."""
         self._shown = -1
@@ -389,6 +391,9 @@ class StreamPipeline:
 
     def press(self, plan: Plan) -> None:
         """The plan of the whole watcher from now on."""
+        if plan is self._pressed:
+            return
+        self._pressed = plan
         with self._lock:
             self._sampler.press(plan)
             self._plan()

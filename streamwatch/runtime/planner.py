@@ -1,7 +1,8 @@
-"""Once a second: what all streams of this watcher ask for, what it can do, and what gives way."""
+"""Every other second: what all streams of this watcher ask for, what it can do, and what gives way."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -12,9 +13,15 @@ from streamwatch.sampling.capacity import CALM, Load, Plan, Prices, plan
 
 log = structlog.get_logger(__name__)
 
+PLAN_S = 1.9
+"""A plan holds so long: to price a thousand streams takes milliseconds. A little less than every other call."""
+
 FULL = 1.05
 """A load at which the promise is said to be too much: a little over 1, since both sides are estimates."""
 ROOM = 0.95
+
+_SAME = 0.03
+"""Factors and thrift that differ by less are the same: nobody is told."""
 
 
 class Planned(Protocol):
@@ -25,7 +32,7 @@ class Planned(Protocol):
         ...
 
     def press(self, plan: Plan) -> None:
-        """The plan from now on."""
+        """The plan from now on. The same one again costs nothing."""
         ...
 
 
@@ -35,21 +42,29 @@ class Planner:
     def __init__(self, prices: Prices) -> None:
         self.plan = CALM
         self._prices = prices
+        self._told = CALM
+        """What streams were told last."""
+        self._at = -math.inf
         self._wall_s = self._processor_s = 0.0
         self._full = False
 
-    def look_ahead(self, streams: Iterable[Planned], statistics: WorkerStatistics, workers: int) -> Plan:
-        """Plan for the next second, and tell every stream where something gives way."""
+    def look_ahead(self, streams: Iterable[Planned], statistics: WorkerStatistics, workers: int, *, now: float) -> Plan:
+        """Plan what comes, if it is time, and tell the streams where something gives way. Monotonic seconds."""
+        if now - self._at < PLAN_S:
+            return self.plan
+        self._at = now
         self._prices.took(statistics.processor_s - self._processor_s, statistics.wall_s - self._wall_s)
         self._wall_s, self._processor_s = statistics.wall_s, statistics.processor_s
         asking = [(stream, load) for stream in streams if (load := stream.load()) is not None]
-        made = plan([load for _, load in asking], self._prices.workers(workers))
-        before, self.plan = self.plan, made
-        if _gives_way(made) or _gives_way(before):
-            for stream, _ in asking:
-                stream.press(made)
-        self._say(made, len(asking))
-        return made
+        self.plan = plan([load for _, load in asking], self._prices.workers(workers))
+        told, before = self._told, self._told
+        if not _same(self.plan, told):
+            told = self._told = self.plan
+        if _gives_way(told) or told is not before:
+            for stream, _ in asking:  # those that came since do not know it yet
+                stream.press(told)
+        self._say(self.plan, len(asking))
+        return self.plan
 
     def _say(self, made: Plan, streams: int) -> None:
         if made.load > FULL and not self._full:
@@ -63,3 +78,11 @@ class Planner:
 
 def _gives_way(made: Plan) -> bool:
     return made.thrift > 0 or made.suspicion_stretch > 1 or made.floor_stretch > 1
+
+
+def _same(one: Plan, other: Plan) -> bool:
+    """Whether streams need not be told: but that something gives way, or no longer does, they always are."""
+    if _gives_way(one) != _gives_way(other) or abs(one.thrift - other.thrift) > _SAME:
+        return False
+    pairs = (one.suspicion_stretch, other.suspicion_stretch), (one.floor_stretch, other.floor_stretch)
+    return all(mine <= theirs * (1 + _SAME) and theirs <= mine * (1 + _SAME) for mine, theirs in pairs)

@@ -108,14 +108,14 @@ class AdaptiveSampler:
         promise = self._spec.max_gap_s
         wish = self._calm_gap(thrift=0.0)
         aim = self._aim(suspicion, wish)
-        early = self._spec.jitter / 2
         return Pace(
             promise_s=self._spacing(promise, 0.0),
-            wish_s=self._spacing(wish, early),
-            aim_s=self._spacing(aim, early),
+            wish_s=self._jittered(wish),
+            aim_s=self._jittered(aim),
             suspicious=self._is_suspicious(suspicion, aim),
             key_interval_s=self.key_interval_s,
             weight=self._weight,
+            hints_per_s=self._hints.per_s(self._now),
         )
 
     def wish(self, arrival: float) -> Wish:
@@ -259,6 +259,11 @@ class AdaptiveSampler:
         """Whether suspicion asks for more than the promise gives."""
         return suspicion >= SUSPICIOUS and aim_s < self._spec.max_gap_s
 
+    def _jittered(self, gap_s: float) -> float:
+        """As `_spacing`, on average over how early looks come: where keys decide, a little earlier is a whole key."""
+        punctual, early = self._spacing(gap_s, 0.0), self._spacing(gap_s, self._spec.jitter)
+        return 2.0 / (1.0 / punctual + 1.0 / early)
+
     def _spacing(self, gap_s: float, early: float) -> float:
         """Seconds between looks that keep this gap, seeing that they fall on keys where those are dense enough."""
         interval = self.key_interval_s
@@ -306,7 +311,10 @@ class AdaptiveSampler:
 
     def _follows(self, arrival: float) -> bool:
         """Whether a hint is followed: they are switched on, there is room, and not too many were."""
-        if not self._spec.novelty or self._rng.random() < self._plan.thrift:
+        if not self._spec.novelty:
+            return False
+        self._hints.seen(arrival)
+        if self._rng.random() < self._plan.thrift:
             return False
         return self._hints.take(arrival)
 

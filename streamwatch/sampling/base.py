@@ -44,6 +44,8 @@ class Pace(NamedTuple):
     suspicious: bool
     key_interval_s: float
     weight: float
+    hints_per_s: float = 0.0
+    """Signs of novelty a second, lately, whether or not there was room to follow them."""
 
 
 class Sampler(Protocol):

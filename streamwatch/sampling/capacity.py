@@ -64,6 +64,13 @@ class Load(NamedTuple):
     weight: float = 1.0
     extra_s: float = 0.0
     """What looks inside groups of pictures add to one of `wish_s`, on average."""
+    hints_per_s: float = 0.0
+    """Looks that follow from signs of novelty, lately."""
+
+    @property
+    def wished(self) -> float:
+        """Share of a worker that all that is wished for takes."""
+        return self.rate(self.wish_s) + self.extra_s / self.wish_s + self.hints_per_s * (self.look_s + self.extra_s)
 
     def rate(self, gap_s: float) -> float:
         """Share of a worker that looks `gap_s` apart take.
@@ -108,7 +115,7 @@ def plan(loads: Sequence[Load], workers: float) -> Plan:
     promise = sum(load.rate(load.promise_s) for load in calm)
     kept = sum(load.rate(load.promise_s) for load in suspicious)
     asked = sum(load.rate(load.aim_s) for load in suspicious)
-    wished = sum(load.rate(load.wish_s) + load.extra_s / load.wish_s for load in calm)
+    wished = sum(load.wished for load in calm)
     whole = (promise + kept) / able
     if wished + asked <= able:
         return Plan(load=whole)

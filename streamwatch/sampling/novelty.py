@@ -25,6 +25,8 @@ were chosen with `streamwatch bench sampling`, by recall of short events for the
 _FEWEST = 8
 """Anchors before anything can be called usual."""
 
+_MINUTE_S = 60.0
+
 EARLY = 0.6
 """A key picture that comes after less than this share of the usual interval was not due: the encoder saw a cut."""
 
@@ -73,6 +75,20 @@ class Budget:
     def __init__(self) -> None:
         self._left = self.BURST
         self._at = -math.inf
+        self._seen = 0.0
+        """Hints of the last minute or so, as a sum that fades."""
+        self._seen_at = 0.0
+
+    def per_s(self, now: float) -> float:
+        """Hints a second lately, as far as the budget lets them be followed."""
+        return min(self._faded(now) / _MINUTE_S, 1.0 / self.EVERY_S)
+
+    def seen(self, now: float) -> None:
+        """A hint was seen, whether or not it can be followed."""
+        self._seen, self._seen_at = self._faded(now) + 1.0, now
+
+    def _faded(self, now: float) -> float:
+        return self._seen * math.exp(min(self._seen_at - now, 0.0) / _MINUTE_S)
 
     def take(self, now: float) -> bool:
         """Spend one, if one is left. Monotonic seconds."""

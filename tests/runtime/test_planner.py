@@ -30,7 +30,7 @@ class FakeStream:
 
 def test_with_room_for_all_nobody_is_told_anything() -> None:
     streams = [FakeStream() for _ in range(10)]
-    made = Planner(Prices()).look_ahead(streams, IDLE, 1)
+    made = Planner(Prices()).look_ahead(streams, IDLE, 1, now=0)
     assert (made.thrift, made.floor_stretch) == (0, 1)
     assert all(stream.told == [] for stream in streams)
 
@@ -38,27 +38,38 @@ def test_with_room_for_all_nobody_is_told_anything() -> None:
 def test_overload_is_told_to_every_stream_and_logged_once_and_so_is_its_end() -> None:
     planner, streams = Planner(Prices()), [FakeStream() for _ in range(2000)]
     with structlog.testing.capture_logs() as logged:
-        for _ in range(3):
-            planner.look_ahead(streams, IDLE, 1)
+        for second in range(0, 6, 2):
+            planner.look_ahead(streams, IDLE, 1, now=second)
         for stream in streams[10:]:
             stream.asks = None
-        for _ in range(3):
-            planner.look_ahead(streams, IDLE, 1)
+        for second in range(6, 12, 2):
+            planner.look_ahead(streams, IDLE, 1, now=second)
     assert [entry["log_level"] for entry in logged] == ["warning", "info"]
     assert streams[0].told[0].floor_stretch > 2.5
     assert streams[0].told[-1].floor_stretch == 1
-    assert len(streams[0].told) == 4, "three times that it is too much, once that it no longer is"
+    assert len({id(told) for told in streams[0].told}) == 2, "that it is too much, and that it no longer is"
+
+
+def test_a_plan_holds_for_a_while_and_streams_that_come_meanwhile_are_told_with_the_next() -> None:
+    planner, streams = Planner(Prices()), [FakeStream() for _ in range(2000)]
+    first = planner.look_ahead(streams, IDLE, 1, now=100)
+    late = FakeStream()
+    assert planner.look_ahead([*streams, late], IDLE, 1, now=101) is first
+    assert late.told == []
+    planner.look_ahead([*streams, late], IDLE, 1, now=102)
+    assert late.told == [streams[0].told[0]], "a plan that is nearly the same is not told anew"
 
 
 def test_streams_of_which_nothing_comes_cost_nothing() -> None:
-    assert Planner(Prices()).look_ahead([FakeStream(None)] * 5000, IDLE, 1) == CALM
+    assert Planner(Prices()).look_ahead([FakeStream(None)] * 5000, IDLE, 1, now=0) == CALM
 
 
 def test_a_machine_on_which_looks_take_longer_can_take_fewer() -> None:
     planner, streams = Planner(Prices()), [FakeStream()] * 400
-    fast = planner.look_ahead(streams, IDLE, 1).load
+    fast = planner.look_ahead(streams, IDLE, 1, now=0).load
     for second in range(1, 20):
-        slow = planner.look_ahead(streams, WorkerStatistics(0, 0, 0, wall_s=second * 1.0, processor_s=second * 0.5), 1)
+        took = WorkerStatistics(0, 0, 0, wall_s=second * 1.0, processor_s=second * 0.5)
+        slow = planner.look_ahead(streams, took, 1, now=second * 2)
     assert 1.9 < slow.load / fast < 2.1
 
 

@@ -1,5 +1,7 @@
 """Signs in packet sizes that the picture changed."""
 
+import pytest
+
 from streamwatch.sampling.novelty import REMEMBERED, SPIKE, Budget, Novelty
 
 
@@ -57,3 +59,15 @@ def test_a_broadcaster_who_makes_signs_all_the_time_buys_no_more_than_the_budget
 def test_a_budget_that_was_not_used_does_not_grow_for_ever() -> None:
     budget = Budget()
     assert sum(budget.take(1e6) for _ in range(100)) == Budget.BURST
+
+
+def test_how_often_hints_come_is_known_and_no_more_than_can_be_followed_is_counted() -> None:
+    budget = Budget()
+    assert budget.per_s(0.0) == 0.0
+    for number in range(600):
+        budget.seen(number * 12.0)
+    assert budget.per_s(7200.0) == pytest.approx(5 / 60, rel=0.2)
+    for number in range(600):
+        budget.seen(7200 + number * 0.1)
+    assert budget.per_s(7260.0) == 1.0 / Budget.EVERY_S
+    assert budget.per_s(8000.0) < 0.001

@@ -290,7 +290,7 @@ class World:
 
     def _second(self) -> None:
         statistics = WorkerStatistics(len(self._schedule), 0.0, 0, self.spent_s, self.spent_s)
-        self._schedule.press(self.planner.look_ahead(self.pipelines, statistics, self._count))
+        self._schedule.press(self.planner.look_ahead(self.pipelines, statistics, self._count, now=self.time.at))
         self._at(self.time.at + 1.0, self._second)
 
     def _at(self, when: float, step: Callable[[], None]) -> None:
