@@ -25,6 +25,7 @@ class Stretch:
 
     def __init__(self, packets: Iterable[Packet]) -> None:
         self._unfed = list(packets)
+        self._codec = self._unfed[0].config.codec
         self._bytes = sum(packet.size for packet in self._unfed)
         self._recent: deque[Packet] = deque(maxlen=HELD_BACK)
         self._fed_at = 0.0
@@ -40,13 +41,23 @@ class Stretch:
         """Whether so much waits that the decoder should have it, look or no look."""
         return now - self._fed_at >= FEED_S
 
-    def take(self, now: float) -> tuple[Packet, ...]:
-        """Take what waits, for the decoder."""
+    @property
+    def codec(self) -> str:
+        """Of its pictures."""
+        return self._codec
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return self._bytes
+
+    def take(self) -> tuple[Packet, ...]:
+        """Take what waits, for the decoder; at least one packet."""
         packets = tuple(self._unfed)
         self._recent.extend(packet._replace(data=b"") for packet in packets)  # their times matter, not their bytes
         self._unfed.clear()
         self._bytes = 0
-        self._fed_at = now
+        self._fed_at = packets[-1].arrival
         return packets
 
     def recent(self) -> tuple[Packet, ...]:

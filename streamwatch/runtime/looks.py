@@ -165,7 +165,7 @@ class Looks:
         if not packets:
             return Begun.NOTHING
         stretch = Stretch(packets)
-        return self._submit(Aim.INNER, packet, wish, *self._through(stretch, packet.arrival, score=True))
+        return self._submit(Aim.INNER, packet, wish, *self._through(stretch, score=True))
 
     def feed(self, packet: Packet, wish: Wish, *, due: bool) -> Begun:
         """Decode on, packet by packet, since keys alone cannot keep the gap; look at the newest picture if `due`."""
@@ -179,10 +179,7 @@ class Looks:
             self.forget()
             return Begun.NOTHING
         if self.idle and (due or self._stretch.ready(packet.arrival)):
-            begun = self._submit(Aim.BETWEEN, packet, wish, *self._through(self._stretch, packet.arrival, score=due))
-            if begun is Begun.TURNED_AWAY:
-                self._stretch = None  # what was taken from it is lost to the decoder
-            return begun
+            return self._submit(Aim.BETWEEN, packet, wish, *self._through(self._stretch, score=due))
         return Begun.NOTHING
 
     def back(self, doubt: Doubt, wish: Wish) -> Begun:
@@ -225,22 +222,21 @@ class Looks:
             self._choice = None
         return begun
 
-    def _through(
-        self, stretch: Stretch, arrival: float, *, score: bool
-    ) -> tuple[float, Callable[[DecoderCache], Looked]]:
-        packets = stretch.take(arrival)
-        recent, detectors = stretch.recent(), self.turns.at(packets[-1].arrival)
+    def _through(self, stretch: Stretch, *, score: bool) -> tuple[float, Callable[[DecoderCache], Looked]]:
+        """What it takes to decode on to the newest packet, whichever that is when the look's turn comes."""
         aim = Aim.BETWEEN if stretch is self._stretch else Aim.INNER
-        chapter, newest = self.chapter, packets[-1]
-        size = _bytes(packets)
-        cost_s = self._prices.between_s(newest.config.codec, size) + score * self._prices.score_s
+        chapter = self.chapter
 
         def work(cache: DecoderCache) -> Looked:
+            with self._lock:
+                packets = stretch.take()
+                recent, detectors = stretch.recent(), self.turns.at(packets[-1].arrival)
             seen = look.contiguous(
                 lambda: stretch.decoder(cache, packets[0]), packets, detectors, recent=recent, score=score
             )
-            return Looked(chapter, aim, newest, (seen,), size)
+            return Looked(chapter, aim, packets[-1], (seen,), _bytes(packets))
 
+        cost_s = self._prices.between_s(stretch.codec, stretch.size) + score * self._prices.score_s
         return cost_s, work
 
     def _submit(

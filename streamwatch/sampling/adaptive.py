@@ -145,12 +145,12 @@ class AdaptiveSampler:
         if self._last_sample is None:
             return _AT_ONCE
         look_at, interval = self._due(), self.key_interval_s
-        key_at, any_at = look_at - interval, self._any_at(look_at)
         if self._looks_inside():
-            key_at = any_at = look_at - self._inside * interval
-        if self._novel_until < math.inf:
-            key_at, any_at = -math.inf, min(any_at, self._novel_until)
-            look_at = min(look_at, self._novel_until)
+            key_at = any_at = min(look_at - self._inside * interval, self._novel_until)
+        else:
+            key_at = look_at - interval if self._novel_until == math.inf else -math.inf
+            any_at = min(self._any_at(look_at), self._novel_until)
+        look_at = min(look_at, self._novel_until)
         return Due(key_at, look_at, any_at, self._rare_at())
 
     def passed(self, size: int) -> bool:
@@ -175,19 +175,27 @@ class AdaptiveSampler:
             early = burst_s == 0.0 and self._is_early(arrival, media_s)
             self._note_key(arrival, media_s, burst_s)
             self._novelty.refresh()
-            return (early and self._follows(arrival)) or self._key_is_due(arrival)
+            if early and self._novel_until == math.inf and self._follows(arrival):
+                self._novel_until = self._instant(arrival) if self._looks_inside() else arrival
+            return self._key_is_due(arrival)
         if anchor and not self._novelty.usual(size):
             self.novel(arrival)
         if self._last_sample is None:
             return False
-        if self._looks_inside():
-            return arrival >= self._due() - self._inside * self.key_interval_s
+        inside, due = self._looks_inside(), self._due()
         # Keys alone cannot keep the gap, or the key that should have come in time did not, or a novelty cannot wait.
-        return arrival >= min(self._any_at(self._due()), self._novel_until)
+        at = due - self._inside * self.key_interval_s if inside else self._any_at(due)
+        if arrival < min(at, self._novel_until):
+            return False
+        self._inner = self._inner and not inside
+        return True
 
     def novel(self, arrival: float) -> None:
         """See `Sampler.novel`."""
         if self._last_sample is None or self._novel_until < math.inf or not self._follows(arrival):
+            return
+        if self._looks_inside():
+            self._novel_until = self._instant(arrival)
             return
         expected = self._last_key + self._usual_s if self._last_key is not None else math.inf
         soon = self.key_interval_s <= self._usual_s and expected - arrival <= PATIENCE_S
@@ -285,11 +293,15 @@ class AdaptiveSampler:
         return due
 
     def _key_is_due(self, arrival: float) -> bool:
-        if self._last_sample is None or self._novel_until < math.inf:
+        if self._last_sample is None:
             return True
         if self._looks_inside():
-            return arrival >= self._due() - self._inside * self.key_interval_s
-        return arrival >= self._due() - self.key_interval_s
+            return arrival >= min(self._due() - self._inside * self.key_interval_s, self._novel_until)
+        return self._novel_until < math.inf or arrival >= self._due() - self.key_interval_s
+
+    def _instant(self, arrival: float) -> float:
+        """When a look that falls inside follows a sign of novelty: whoever broadcasts makes the signs, too."""
+        return arrival + self._inside * min(self._usual_s, PATIENCE_S)
 
     def _looks_inside(self) -> bool:
         """Whether the next look falls at a random instant: only where the buffer reaches back to a key picture."""
@@ -347,12 +359,12 @@ class AdaptiveSampler:
         return level if level > _CALM_BELOW else 0.0
 
     def _draw(self) -> None:
-        """Choose where the next look falls."""
+        """Choose where the next look falls. One that should have fallen inside and had to hurry instead is owed."""
         self._early = self._rng.random() * self._spec.jitter
         inner = self._spec.inner
         if inner > 0:
             inner = min(inner + INNER_UNDER_SUSPICION * self._suspected(self._now), 1.0) * (1.0 - self._plan.thrift)
-        self._inner = self._rng.random() < inner
+        self._inner = (self._inner and inner > 0) or self._rng.random() < inner
         self._inside = self._rng.random()
 
 

@@ -325,6 +325,24 @@ def test_hints_only_ever_bring_looks_forward_and_cost_no_more_than_their_budget(
     assert len(looks[hinted]) <= len(looks[calm]) + 600 / Budget.EVERY_S + Budget.BURST
 
 
+@pytest.mark.parametrize("trick", ["spikes", "early keys"])
+def test_whoever_makes_signs_of_novelty_does_not_choose_all_the_pictures(trick: str) -> None:
+    """Clean key pictures, and a sign before each that asks for them: the inner looks come all the same."""
+    subject = sampler(replace(CALM, inner=0.2))
+    looks: list[tuple[float, bool]] = []
+    for number in range(30_000):
+        at = number / 10
+        key = number % 20 == 0 or (trick == "early keys" and number % 200 == 105)
+        spike = trick == "spikes" and number % 40 == 35
+        if subject.packet(arrival=at, key=key, size=20_000 if key or spike else 1000, media_s=at):
+            subject.sampled(at)
+            looks.append((at, key))
+    inside = [at for at, key in looks if not key]
+    assert len(inside) / len(looks) > 0.1
+    assert len({round(at % 2, 1) for at in inside}) > 8, "at instants that nobody can foresee"
+    assert max(gaps([at for at, _ in looks])) <= CALM.max_gap_s
+
+
 def test_under_thrift_no_hint_is_followed() -> None:
     subject = sampler()
     anchors(subject, 0, 24.5)
