@@ -319,6 +319,7 @@ def _buffer(spec: StreamSpec) -> GopBuffer:
         max_seconds=sampling.lookback_s,
         max_bytes=BUFFER_BYTES,
         group_seconds=sampling.max_gap_s * 1.25 + 2.0,
+        bursts=spec.url.scheme in ("http", "https"),
     )
 
 

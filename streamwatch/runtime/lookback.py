@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from streamwatch.domain.media import MediaTime, Packet
@@ -15,6 +15,14 @@ PATIENCE_S = 3.0
 """What follows a suspicious picture comes within its spacing and this, or there is something wrong with its times."""
 
 _ROUNDING_S = 0.001
+
+
+class Missing(NamedTuple):
+    """What a rule that suspects something still needs."""
+
+    hits: int
+    spacing_s: float
+    """Seconds of media that each must lie from the others."""
 
 
 class Doubt(NamedTuple):
@@ -41,22 +49,27 @@ class SecondLook:
         """A doubt whose surroundings have not come yet."""
         self._until = math.inf
         self._first: Doubt | None = None
-        self._had = False
+        self._had: frozenset[str] = frozenset()
+        """Rules whose present suspicion had it: one that suspects nothing real uses up no other's."""
 
     def reset(self) -> None:
         """Nothing is suspected, or what was belongs to another time."""
         self.pending = self._first = None
-        self._had = False
+        self._had = frozenset()
 
-    def arises(self, around: MediaTime | None, missing: int, spacing_s: float) -> Doubt | None:
-        """A look is over, around which so many hits are `missing`. The doubt to clear up now, once a suspicion."""
-        if not missing:
+    def arises(self, around: MediaTime | None, doubts: Mapping[str, Missing]) -> Doubt | None:
+        """After a look these rules are in doubt. What is to be cleared up now: once for each suspicion of a rule."""
+        if not doubts:
             self.reset()
-        elif not self._had and around is not None:
-            self._had = True
-            self._first = Doubt(around, missing, spacing_s)
-            return self._first
-        return None
+            return None
+        fresh = doubts.keys() - self._had
+        self._had &= doubts.keys()
+        if not fresh or around is None:
+            return None
+        self._had |= fresh
+        hits = max(doubts[rule].hits for rule in fresh)
+        self._first = Doubt(around, hits, max(doubts[rule].spacing_s for rule in fresh))
+        return self._first
 
     def wait(self, doubt: Doubt, *, now: float, burst_s: float) -> None:
         """What would clear the doubt up is not there yet; it is given up where it does not come. Monotonic seconds.
@@ -72,11 +85,13 @@ class SecondLook:
         if now > self._until:
             self.pending = None
 
-    def looked(self, missing: int) -> Doubt | None:
-        """The second look is over, and so many hits are missing after it. What is to be looked at next, if anything."""
+    def looked(self, doubts: Mapping[str, Missing]) -> Doubt | None:
+        """The second look is over, and these rules are still in doubt. What is to be looked at next, if anything."""
         first, self._first = self._first, None
         self.pending = None
-        return first._replace(missing=missing, onward=True) if missing and first is not None else None
+        if not doubts or first is None:
+            return None
+        return first._replace(missing=max(one.hits for one in doubts.values()), onward=True)
 
 
 def instants(packets: Sequence[Packet], doubt: Doubt) -> frozenset[MediaTime]:

@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.media import Aim, Packet
@@ -20,7 +20,7 @@ from streamwatch.runtime.look import Outcome, Seen
 from streamwatch.runtime.lookback import Doubt
 from streamwatch.runtime.turns import Station, Turns
 from streamwatch.runtime.workers import DecoderCache, Workers
-from streamwatch.sampling.capacity import Claim, Prices
+from streamwatch.sampling.capacity import Claim
 from streamwatch.sampling.schedule import Wish
 from streamwatch.sources.base import PacketBuffer
 
@@ -53,6 +53,25 @@ class Looked(NamedTuple):
     seen: Sequence[Seen]
     size: int = 0
     """Bytes of all packets that were decoded for it, where those were more than one."""
+    asked: bool = True
+    """Whether a picture was to be scored; else the decoder was only fed."""
+
+
+class Pricing(Protocol):
+    """What looks at this stream take, seconds of processor time. Any thread."""
+
+    @property
+    def score_s(self) -> float:
+        """Scaling and inference of one."""
+        ...
+
+    def key_s(self, codec: str, size: float) -> float:
+        """Decoding a key picture of so many bytes."""
+        ...
+
+    def between_s(self, codec: str, size: float) -> float:
+        """Decoding so many bytes of pictures one after another."""
+        ...
 
 
 _BROKE_OFF = (Seen(Outcome.FAILED, detail="the look broke off"),)
@@ -100,7 +119,7 @@ class Looks:
         stations: Sequence[Station],
         done: Callable[[Looked], None],
         lock: threading.RLock,
-        prices: Prices,
+        prices: Pricing,
         clock: Clock,
     ) -> None:
         """`done` takes a result; whoever takes it calls `over` when everything that follows from it is done.
@@ -189,7 +208,7 @@ class Looks:
         if not wanted:
             return Begun.NOTHING
         packets = lookback.beginning(packets, wanted)
-        detectors = self.turns.at(packets[-1].arrival)
+        detectors = tuple(station.detector for station in self.turns.stations)  # whoever suspects it must see it again
         cost_s = self._prices.between_s(packets[0].config.codec, _bytes(packets)) + len(wanted) * self._prices.score_s
         chapter, newest = self.chapter, packets[-1]
 
@@ -234,7 +253,7 @@ class Looks:
             seen = look.contiguous(
                 lambda: stretch.decoder(cache, packets[0]), packets, detectors, recent=recent, score=score
             )
-            return Looked(chapter, aim, packets[-1], (seen,), _bytes(packets))
+            return Looked(chapter, aim, packets[-1], (seen,), _bytes(packets), asked=score)
 
         cost_s = self._prices.between_s(stretch.codec, stretch.size) + score * self._prices.score_s
         return cost_s, work

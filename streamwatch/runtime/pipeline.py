@@ -88,18 +88,18 @@ class StreamPipeline:
         self._loop = loop
         self._home = threading.get_ident()
         self._lock = threading.RLock()
+        self._closed = False
+        began = clock.monotonic()
+        self._burden = Burden(prices, began)
         self._looks = Looks(
             buffer=buffer,
             workers=workers,
             stations=stations,
             done=self._looked,
             lock=self._lock,
-            prices=prices,
+            prices=self._burden,
             clock=clock,
         )
-        self._closed = False
-        began = clock.monotonic()
-        self._burden = Burden(prices, began)
         self._life = Life(end_after_s=spec.end_after_s, live_at=began if session else None)
         self._timeline = Timeline()
         self._session = session
@@ -191,9 +191,14 @@ class StreamPipeline:
         self._soon(self._new_session, self._session, self._life.standing(now).session)
 
     def _begin_timeline(self, packet: Packet) -> None:
-        """Media time jumped, or another format began: what was buffered does not belong to what comes."""
+        """Media time jumped, or another format began: what was seen before is not compared with what comes.
+
+        What was buffered goes with the next key picture: decoding goes on over a jump of the clock, and whoever could
+        make us forget by jumping would be safe from all looks but those at his key pictures.
+        """
         if self._config is not None:
-            self._looks.forget()
+            if packet.key or packet.config != self._config:
+                self._looks.forget()
             jumped = self._timeline.number != self._looks.chapter.timeline
             self._wariness.turns(packet.arrival, jumped=jumped, reformatted=packet.config != self._config)
         self._looks.chapter = Chapter(self._session, self._timeline.number)
@@ -223,7 +228,9 @@ class StreamPipeline:
             return
         doubt = self._second_look.pending
         if doubt is not None and self._looks.idle:
-            if self._begin_back(doubt) is Begun.TAKEN:
+            if not _may_tell(doubt, packet):
+                self._second_look.give_up(packet.arrival)
+            elif self._begin_back(doubt) is Begun.TAKEN:
                 self._second_look.pending = None
             else:
                 self._second_look.give_up(packet.arrival)
@@ -276,6 +283,8 @@ class StreamPipeline:
                 return
             for seen in looked.seen:
                 with self._lock:
+                    if looked.chapter.session != self._session:
+                        return  # another publisher began meanwhile
                     sample = self._note(seen, looked)
                 if sample is None:
                     continue
@@ -299,6 +308,8 @@ class StreamPipeline:
         if seen.outcome is not Outcome.SCORED or seen.corrupt or blind:
             self._well_until = -math.inf
         scored = seen.packet
+        if looked.asked and looked.aim is not Aim.BACK and (scored is None or seen.corrupt):
+            self._sampler.tried((scored or looked.packet).arrival)
         if scored is None:
             return None
         if seen.detail and seen.detail != self._score_trouble:
@@ -338,17 +349,17 @@ class StreamPipeline:
         if looked.chapter != self._looks.chapter or self._closed:
             return
         second = self._second_look
-        missing, spacing_s = self._policies.doubt()
-        onward = second.looked(missing) if looked.aim is Aim.BACK else None
+        doubts = self._policies.doubts()
         around = next((seen.media for seen in looked.seen if seen.media is not None), None)
-        doubt = onward or second.arises(around, missing, spacing_s) or second.pending
+        onward = second.looked(doubts) if looked.aim is Aim.BACK else None
+        doubt = second.arises(around, doubts) or onward or second.pending
         if doubt is None:
             return
-        if self._begin_back(doubt) is Begun.NOTHING:
+        if self._begin_back(doubt) is Begun.TAKEN:
+            second.pending = None
+        else:
             burst_s = self._info.burst_s if self._info else 0.0
             second.wait(doubt, now=self._clock.monotonic(), burst_s=burst_s)
-        else:
-            second.pending = None
 
     # --- called by the supervisor, on the event loop ---------------------------------------------------------------
 
@@ -499,3 +510,8 @@ class StreamPipeline:
             height=self._sight.size[1],
             gap_aim_s=round(self._sampler.gap_s, 3),
         )
+
+
+def _may_tell(doubt: Doubt, packet: Packet) -> bool:
+    """Whether a packet's picture lies far enough after a suspicious one to say more about it."""
+    return packet.pts is not None and packet.pts.seconds >= doubt.around.seconds + doubt.spacing_s

@@ -55,15 +55,14 @@ class Planner:
         self._at = now
         self._prices.took(statistics.processor_s - self._processor_s, statistics.wall_s - self._wall_s)
         self._wall_s, self._processor_s = statistics.wall_s, statistics.processor_s
-        asking = [(stream, load) for stream in streams if (load := stream.load()) is not None]
-        self.plan = plan([load for _, load in asking], self._prices.workers(workers))
-        told, before = self._told, self._told
-        if not _same(self.plan, told):
-            told = self._told = self.plan
-        if _gives_way(told) or told is not before:
-            for stream, _ in asking:  # those that came since do not know it yet
-                stream.press(told)
-        self._say(self.plan, len(asking))
+        everybody = tuple(streams)
+        loads = [load for stream in everybody if (load := _asked(stream)) is not None]
+        self.plan = plan(loads, self._prices.workers(workers))
+        if not _same(self.plan, self._told):
+            self._told = self.plan
+        for stream in everybody:  # those that came since do not know it yet, nor those that slept while it changed
+            stream.press(self._told)
+        self._say(self.plan, len(loads))
         return self.plan
 
     def _say(self, made: Plan, streams: int) -> None:
@@ -76,8 +75,16 @@ class Planner:
             log.info("there is room for every stream's promise again", streams=streams, load=round(made.load, 2))
 
 
+def _asked(stream: Planned) -> Load | None:
+    try:
+        return stream.load()
+    except Exception:  # what nobody foresaw about one stream must not cost the watcher
+        log.exception("a stream cannot be priced")
+        return None
+
+
 def _gives_way(made: Plan) -> bool:
-    return made.thrift > 0 or made.suspicion_stretch > 1 or made.floor_stretch > 1
+    return made.thrift > 0 or made.suspicion_stretch > 1 or made.floor_stretch != 1
 
 
 def _same(one: Plan, other: Plan) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from streamwatch.domain.decisions import Decision, Level, Standing
 from streamwatch.domain.media import Sample
 from streamwatch.evidence.base import Policy
+from streamwatch.runtime.lookback import Missing
 
 
 class Policies:
@@ -24,12 +25,10 @@ class Policies:
             decided(decision)
         return suspicion
 
-    def doubt(self) -> tuple[int, float]:
-        """Hits missing to confirm what is suspected, and their spacing in seconds; (0, 0.0) where nothing is."""
-        suspected = [d for d in self.decisions() if d.level is Level.SUSPECTED]
-        if not suspected:
-            return 0, 0.0
-        return max(d.missing for d in suspected), max(d.spacing_s for d in suspected)
+    def doubts(self) -> dict[str, Missing]:
+        """By rule: what is missing to confirm what it suspects; empty where nothing is suspected."""
+        suspected = (d for d in self.decisions() if d.level is Level.SUSPECTED)
+        return {d.rule: Missing(d.missing, d.spacing_s) for d in suspected}
 
     def restore(self, standing: Sequence[Standing]) -> None:
         """Begin, or go on, where the daemon says the rules stand; rules it does not name stay as they are."""

@@ -53,6 +53,9 @@ _CALM_BELOW = 0.01
 
 _AT_ONCE = Due(-math.inf, -math.inf, math.inf)
 
+_TOGETHER_S = 0.01
+"""Keys that arrive within this came in one read: where every picture is a key, a dozen do."""
+
 _CLOCKS_AGREE = 2.0
 """Media time may run so much faster or slower than arrivals over the remembered keys: a lag of seconds does that."""
 
@@ -83,6 +86,12 @@ class AdaptiveSampler:
         self._hints = Budget()
         self._novel_until = math.inf
         """A sign of novelty waits for a key until then; infinite where none does."""
+        self._novel_at = -math.inf
+        """Arrival of that sign."""
+        self._held_until = -math.inf
+        """Looks that show nothing are tried again at growing distances."""
+        self._in_vain = 0
+        self._tried_at = -math.inf
         self._early = 0.0
         self._inner = False
         self._inside = 0.0
@@ -99,7 +108,7 @@ class AdaptiveSampler:
     def key_interval_s(self) -> float:
         """Longest recent time between key pictures, as far as it is the stream's; bursts have a period that counts."""
         since = self._now - self._last_key if self._last_key is not None else 0.0
-        return min(max(self._usual_s, since), _LONGEST_KEY_INTERVAL_S)
+        return min(max(self._usual_s, since, _TOGETHER_S), _LONGEST_KEY_INTERVAL_S)
 
     @property
     def pace(self) -> Pace:
@@ -123,6 +132,7 @@ class AdaptiveSampler:
         last, spec = self._last_sample, self._spec
         if last is None:
             return Wish(Claim.FLOOR, arrival, 0.0, 0.0, self._weight)
+        last = max(last, self._tried_at)  # what shows nothing may not be the most urgent of all for ever
         suspicion = self._suspected(max(self._now, arrival))
         aim = self._aim(suspicion, self._calm_gap(thrift=self._plan.thrift))
         claim = Claim.SUSPICION if self._is_suspicious(suspicion, aim) else Claim.FLOOR
@@ -143,14 +153,15 @@ class AdaptiveSampler:
     def due(self) -> Due:
         """See `Sampler.due`."""
         if self._last_sample is None:
-            return _AT_ONCE
+            return _AT_ONCE if self._held_until == -math.inf else Due(self._held_until, self._held_until, math.inf)
         look_at, interval = self._due(), self.key_interval_s
         if self._looks_inside():
             key_at = any_at = min(look_at - self._inside * interval, self._novel_until)
         else:
             key_at = look_at - interval if self._novel_until == math.inf else -math.inf
             any_at = min(self._any_at(look_at), self._novel_until)
-        look_at = min(look_at, self._novel_until)
+        look_at = max(min(look_at, self._novel_until), self._held_until)
+        key_at, any_at = max(key_at, self._held_until), max(any_at, self._held_until)
         return Due(key_at, look_at, any_at, self._rare_at())
 
     def passed(self, size: int) -> bool:
@@ -177,10 +188,11 @@ class AdaptiveSampler:
             self._novelty.refresh()
             if early and self._novel_until == math.inf and self._follows(arrival):
                 self._novel_until = self._instant(arrival) if self._looks_inside() else arrival
-            return self._key_is_due(arrival)
+                self._novel_at = arrival
+            return arrival >= self._held_until and self._key_is_due(arrival)
         if anchor and not self._novelty.usual(size):
             self.novel(arrival)
-        if self._last_sample is None:
+        if self._last_sample is None or arrival < self._held_until:
             return False
         inside, due = self._looks_inside(), self._due()
         # Keys alone cannot keep the gap, or the key that should have come in time did not, or a novelty cannot wait.
@@ -194,6 +206,7 @@ class AdaptiveSampler:
         """See `Sampler.novel`."""
         if self._last_sample is None or self._novel_until < math.inf or not self._follows(arrival):
             return
+        self._novel_at = arrival
         if self._looks_inside():
             self._novel_until = self._instant(arrival)
             return
@@ -201,12 +214,22 @@ class AdaptiveSampler:
         soon = self.key_interval_s <= self._usual_s and expected - arrival <= PATIENCE_S
         self._novel_until = arrival + PATIENCE_S if soon or self._spec.lookback_s <= 0 else arrival
 
+    def tried(self, arrival: float) -> None:
+        """See `Sampler.tried`."""
+        self._in_vain += 1
+        self._tried_at = max(self._tried_at, arrival)
+        pause = min(self._spec.min_gap_s * 2.0 ** min(self._in_vain - 1, 30), self._spec.max_gap_s / 2)
+        self._held_until = max(self._now, arrival) + pause
+        self._novel_until = math.inf
+
     def sampled(self, arrival: float) -> None:
         """Start the next gap at `arrival`."""
         first = self._last_sample is None
         if self._last_sample is None or arrival > self._last_sample:
             self._last_sample = arrival
-        self._novel_until = math.inf
+        self._held_until, self._in_vain = -math.inf, 0
+        if arrival >= self._novel_at:  # a look that began before the sign came did not see what it is about
+            self._novel_until = math.inf
         self._draw()
         if first and self._spec.jitter:
             self._early = self._rng.random()  # or streams that began together would be looked at together for ever
@@ -224,7 +247,8 @@ class AdaptiveSampler:
 
     def between_keys(self) -> bool:
         """Whether keys come too seldom for the gap aimed at."""
-        return self.key_interval_s > self.gap_s * BETWEEN_KEYS
+        # Where all promises are stretched, decoding everything for one that has rare keys would be at others' cost.
+        return self.key_interval_s > self.gap_s * self._plan.floor(self._weight) * BETWEEN_KEYS
 
     def restart(self) -> None:
         """Begin a new session: its keys may come at another pace, and its first key is looked at."""
@@ -234,6 +258,8 @@ class AdaptiveSampler:
         self._usual_s = UNKNOWN_KEY_INTERVAL_S
         self._novelty.forget()
         self._novel_until = math.inf
+        self._held_until = self._tried_at = self._novel_at = -math.inf
+        self._in_vain = 0
 
     def tune(self, spec: SamplingSpec, *, weight: float) -> None:
         """Go on with other settings; what was learnt and suspected stays."""
@@ -317,6 +343,8 @@ class AdaptiveSampler:
         if self._last_key is None or len(self._intervals) < 2:  # noqa: PLR2004 - two intervals make something usual
             return False
         since = arrival - self._last_key
+        if since < _TOGETHER_S:
+            return False
         if media_s is not None and self._last_key_media is not None:
             since = max(since, media_s - self._last_key_media)
         return since < EARLY * self._usual_s
@@ -339,6 +367,8 @@ class AdaptiveSampler:
         key due and the lag worse; so arrivals count for no more than the media between them, while both clocks run at
         about the same speed. Where they do not, somebody writes media times as he likes, and arrivals count alone.
         """
+        if self._last_key is not None and arrival - self._last_key < _TOGETHER_S:
+            return  # read at once: how far apart they are is told by the first of each read
         if self._last_key is not None:
             known = media_s is not None and self._last_key_media is not None
             media = media_s - self._last_key_media if known else math.inf  # type: ignore[operator]

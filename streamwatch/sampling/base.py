@@ -128,6 +128,13 @@ class Sampler(Protocol):
         """A frame that arrived then was scored."""
         ...
 
+    def tried(self, arrival: float) -> None:
+        """A look at what arrived then showed nothing: broken, damaged or no picture. The next one can wait a little.
+
+        It waits longer each time, up to half the promise: or broken pictures would be looked at as often as they come.
+        """
+        ...
+
     def between_keys(self) -> bool:
         """Whether the gap aimed at is shorter than the stream's key interval, so that keys alone cannot keep it."""
         ...

@@ -38,8 +38,11 @@ _SLOWEST = 20.0
 
 _FIRST_S_PER_BYTE = 0.13e-6
 """Key pictures of H.264 with CABAC on one core of 2020s servers, before the first one was decoded."""
+_REAL = 8.0
+"""Real streams cost so many times more or less for each byte: dark and still ones more, detailed ones less."""
 _FIRST_SCORE_S = 2e-3
 _ROUNDING = 0.999
+_TINY = 1e-6
 _MOST_STRETCH = 1000.0
 _STEPS = 24
 
@@ -82,6 +85,10 @@ class Load(NamedTuple):
             return self.between_s + self.score_s / gap_s
         return self.look_s / gap_s
 
+    def fixed(self, gap_s: float) -> float:
+        """The part of `rate` that does not shrink with a longer gap."""
+        return self.between_s if gap_s < self.key_interval_s * _ROUNDING else 0.0
+
 
 BETWEEN_KEYS = 1.1
 """Keys alone suffice while their interval is at most this multiple of the gap: 2.03 s keys do keep a 2 s gap."""
@@ -97,11 +104,11 @@ class Plan(NamedTuple):
     suspicion_stretch: float = 1.0
     """Suspicious streams are looked at so many times more seldom than they should be."""
     floor_stretch: float = 1.0
-    """So many times `max_gap` pass between looks at a stream of weight 1."""
+    """So many times `max_gap` pass between looks at a stream of weight 1; under 1, only lighter ones give way."""
 
     def floor(self, weight: float) -> float:
-        """The factor for a stream of some weight: the heavier ones give way last."""
-        return max(1.0, self.floor_stretch / weight)
+        """The factor for a stream of some weight: the lighter ones give way first, the heavier ones last."""
+        return 1.0 if self.floor_stretch == 1.0 else max(1.0, self.floor_stretch / weight)
 
 
 CALM = Plan()
@@ -152,25 +159,35 @@ def _stretch(suspicious: Sequence[Load], able: float) -> float:
 
 
 def _floor_stretch(loads: Sequence[Load], promise: float, able: float) -> float:
-    """By how much the promise must be stretched for weight 1, so that the streams take no more than `able`."""
+    """By how much the promise must be stretched for weight 1, so that the streams take no more than `able`.
+
+    What decodes everything because keys are rare does so whatever the distance of its looks.
+    """
     if promise <= able:
         return 1.0
+    fixed = 0.0
     by_weight: dict[float, float] = {}
     for load in loads:
-        by_weight[load.weight] = by_weight.get(load.weight, 0.0) + load.rate(load.promise_s)
+        whole, least = load.rate(load.promise_s), load.fixed(load.promise_s)
+        fixed += least
+        by_weight[load.weight] = by_weight.get(load.weight, 0.0) + whole - least
 
     def taken(factor: float) -> float:
-        return sum(rate / max(1.0, factor / weight) for weight, rate in by_weight.items())
+        return fixed + sum(rate / max(1.0, factor / weight) for weight, rate in by_weight.items())
 
-    low, high = 1.0, _MOST_STRETCH * max(by_weight)
+    low, high = min(by_weight), _MOST_STRETCH * max(by_weight)
     for _ in range(2 * _STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if taken(middle) > able else (low, middle)
-    return high
+    return high if abs(high - 1.0) > _TINY else 1.0 + _TINY  # 1 itself means that nothing gives way
 
 
 class Prices:
-    """What looks cost lately, and how many fit. Written by one thread, read by any."""
+    """What looks cost lately, on average over all streams, and how many fit. Written by one thread, read by any.
+
+    A stream is priced by what its own looks took; these are for streams that were never looked at. No stream can make
+    others dear: rates are held within what real ones have.
+    """
 
     def __init__(self) -> None:
         self._key: dict[str, float] = {}
@@ -199,11 +216,11 @@ class Prices:
         return count / self._slow
 
     def decoded(self, codec: str, size: int, seconds: float, *, key: bool) -> None:
-        """A decoder took so long for so many bytes."""
+        """A decoder took so long for so many bytes, and a picture came of it."""
         if size > 0 and seconds > 0:
             rates = self._key if key else self._between
+            newest = min(max(seconds / size, _FIRST_S_PER_BYTE / _REAL), _FIRST_S_PER_BYTE * _REAL)
             before = rates.get(codec)
-            newest = seconds / size
             rates[codec] = newest if before is None else before + _MEMORY * (newest - before)
 
     def scored(self, seconds: float) -> None:

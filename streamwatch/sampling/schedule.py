@@ -71,15 +71,19 @@ class Schedule(Generic[Item]):
         self._used: dict[Claim, float] = dict.fromkeys(Claim, 0.0)
         """Worker time divided by share: whoever has less is next where both are late."""
         self._order = 0
-        self._waiting = 0
+        self._waiting = dict.fromkeys(Claim, 0)
+        """Looks that wait, by for what they were wished."""
 
     def __len__(self) -> int:
-        return self._waiting
+        return sum(self._waiting.values())
 
     def put(self, wish: Wish, item: Item) -> None:
         """Let a look wait for its turn."""
         self._order += 1
-        self._waiting += 1
+        if not self._waiting[wish.claim]:  # it had nothing to do: what it did not use is not owed, but for a little
+            most = max(self._used.values())
+            self._used[wish.claim] = max(self._used[wish.claim], most - CREDIT_S / RESERVED[wish.claim])
+        self._waiting[wish.claim] += 1
         entry = _Entry(wish, item)
         heapq.heappush(self._queues[Claim.FLOOR], (wish.floor(self._plan), self._order, entry))
         if wish.claim is Claim.SUSPICION:
@@ -95,16 +99,13 @@ class Schedule(Generic[Item]):
             claim = min(heads, key=self._used.__getitem__)
         _, _, entry = heapq.heappop(self._queues[claim])
         item, entry.item = entry.item, None
-        self._waiting -= 1
+        self._waiting[entry.wish.claim] -= 1
         assert item is not None  # noqa: S101 - `_head` removed those that were taken from the other queue
         return Taken(item, claim)
 
     def spent(self, claim: Claim, seconds: float) -> None:
         """Charge worker time to a share: a prediction when the look begins, the difference when it is over."""
         self._used[claim] += seconds / RESERVED[claim]
-        most = max(self._used.values())
-        for each in Claim:
-            self._used[each] = max(self._used[each], most - CREDIT_S / RESERVED[each])
 
     def press(self, plan: Plan) -> None:
         """Put all that waits into the order of another plan."""
@@ -124,7 +125,7 @@ class Schedule(Generic[Item]):
         """Forget all that waits."""
         for queue in self._queues.values():
             queue.clear()
-        self._waiting = 0
+        self._waiting = dict.fromkeys(Claim, 0)
 
     def _head(self, claim: Claim) -> float | None:
         queue = self._queues[claim]

@@ -29,14 +29,23 @@ class GopBuffer:
     """
 
     def __init__(
-        self, *, max_seconds: float, max_bytes: int, max_packets: int = 2048, group_seconds: float = 0.0
+        self,
+        *,
+        max_seconds: float,
+        max_bytes: int,
+        max_packets: int = 2048,
+        group_seconds: float = 0.0,
+        bursts: bool = False,
     ) -> None:
-        """`max_seconds` of arrival or media time, whichever is more, since HLS comes in bursts; bytes of payload.
+        """`max_seconds` of arrival; where media comes in `bursts`, or of media time, if that is more. Bytes of payload.
+
+        Elsewhere media times do not count: the broadcaster writes them, and could empty the buffer with a leap.
 
         The newest group alone may reach `group_seconds`, if that is more: a look between keys needs its beginning.
         """
         self._group_seconds = max(group_seconds, max_seconds)
         self._max_seconds = max_seconds
+        self._bursts = bursts
         self._max_bytes = max_bytes
         self._max_packets = max_packets
         self._lock = threading.Lock()
@@ -77,7 +86,7 @@ class GopBuffer:
                 return
             self._bytes += size
             self._count += 1
-            seconds = None if packet.dts is None else packet.dts.seconds
+            seconds = packet.dts.seconds if self._bursts and packet.dts is not None else None
             while groups:
                 oldest = groups[0]
                 span = packet.arrival - oldest.arrival

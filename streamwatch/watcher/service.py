@@ -173,7 +173,7 @@ class WatcherService:
                     load=plan.load,
                     thrift=plan.thrift,
                     suspicion_stretch=plan.suspicion_stretch,
-                    floor_stretch=plan.floor_stretch,
+                    floor_stretch=max(plan.floor_stretch, 1.0),
                     stuck_readers=self._workshop.stuck_readers,
                     looks_dropped=sum(t.looks_missed for t in tallies) + statistics.refused,
                     packets_dropped=sum(t.packets_dropped for t in tallies),

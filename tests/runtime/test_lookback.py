@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from streamwatch.domain.media import CodecConfig, MediaTime, Packet
-from streamwatch.runtime.lookback import Doubt, SecondLook, beginning, instants
+from streamwatch.runtime.lookback import Doubt, Missing, SecondLook, beginning, instants
 
 CONFIG = CodecConfig("h264")
 
@@ -65,20 +65,33 @@ def test_no_more_is_decoded_than_what_the_wanted_pictures_need():
     assert beginning(packets, [at(0.2)])[0].pts == at(0)
 
 
+ONE = {"rule": Missing(1, 0.4)}
+
+
 def test_a_suspicion_is_looked_around_once_then_onward_once_and_then_left_to_the_looks_that_come():
     second = SecondLook()
-    assert second.arises(at(4), 1, 0.4) == Doubt(at(4), 1, 0.4)
-    assert second.looked(missing=1) == Doubt(at(4), 1, 0.4, onward=True)
-    assert second.looked(missing=1) is None
-    assert second.arises(at(5), 1, 0.4) is None
-    assert second.arises(at(6), 0, 0.0) is None  # it was confirmed, or faded
-    assert second.arises(at(90), 1, 0.4) == Doubt(at(90), 1, 0.4)
+    assert second.arises(at(4), ONE) == Doubt(at(4), 1, 0.4)
+    assert second.looked(ONE) == Doubt(at(4), 1, 0.4, onward=True)
+    assert second.looked(ONE) is None
+    assert second.arises(at(5), ONE) is None
+    assert second.arises(at(6), {}) is None  # it was confirmed, or faded
+    assert second.arises(at(90), ONE) == Doubt(at(90), 1, 0.4)
 
 
 def test_what_was_confirmed_by_what_lay_before_it_needs_nothing_more():
     second = SecondLook()
-    second.arises(at(4), 1, 0.4)
-    assert second.looked(missing=0) is None
+    second.arises(at(4), ONE)
+    assert second.looked({}) is None
+
+
+def test_a_rule_that_suspects_something_does_not_use_up_another_ones_second_look():
+    second = SecondLook()
+    card, act = {"card": Missing(1, 0.4)}, {"act": Missing(2, 1.0)}
+    second.arises(at(4), card)
+    assert second.arises(at(5), {**card, **act}) == Doubt(at(5), 2, 1.0)
+    assert second.arises(at(6), {**card, **act}) is None
+    assert second.arises(at(7), act) is None
+    assert second.arises(at(8), {**card, **act}) == Doubt(at(8), 1, 0.4), "the card's first suspicion was over"
 
 
 def test_what_does_not_come_is_not_waited_for_longer_than_it_could_take():

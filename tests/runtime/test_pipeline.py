@@ -246,14 +246,17 @@ async def test_a_damaged_picture_is_reported_and_never_counts(stage: Stage) -> N
 async def test_nothing_but_damage_for_longer_than_the_promise_is_decode(stage: Stage) -> None:
     for _ in range(7):
         await stage.put("torn:255")
+    stage.pipeline.judge()
     assert stage.level.reason is Reason.DECODE
-    await stage.put("shade:0")
+    for _ in range(2):
+        await stage.put("shade:0")
     assert stage.level.reason is None
 
 
 async def test_bytes_that_are_no_picture_are_decode_too_and_cost_nothing_else(stage: Stage) -> None:
     for _ in range(7):
         await stage.put("bad")
+    stage.pipeline.judge()
     assert stage.level.reason is Reason.DECODE
     assert "no picture" in stage.level.detail
 
@@ -548,3 +551,57 @@ async def test_where_suspicion_is_stretched_beyond_the_key_interval_nothing_is_d
         for _ in range(7):
             await stage.put("shade:0", key=False, after=0.25)
     assert {word for word, _ in stage.decoded} == {"key"}
+
+
+# --- what hostile streams do ------------------------------------------------------------------------------------------
+
+
+async def test_broken_pictures_are_not_looked_at_as_often_as_they_come(stage: Stage) -> None:
+    await stage.put("shade:0")
+    stage.decoded.clear()
+    for _ in range(600):
+        await stage.put("bad", after=1 / 60)
+    assert len(stage.decoded) <= 6
+
+
+async def test_leaps_of_the_broadcasters_clock_do_not_spare_him_the_looks_between_keys(stage: Stage) -> None:
+    """Clean key pictures, and media time that leaps a minute ahead after each of them."""
+    await stage.put("shade:0")
+    stage.pipeline.demand(1.0, for_s=600)
+    for _ in range(4):
+        await stage.put("shade:0", after=0.1)
+        stage.media_s += 61
+        for _ in range(19):
+            await stage.put("shade:250", key=False, after=0.1)
+    await stage.settled()
+    assert any(level.level is Level.ALARM for level in stage.of(RuleLevel))
+
+
+async def test_a_flash_of_a_test_card_does_not_use_up_the_second_look_of_another_rule(stage: Stage) -> None:
+    often = OpenWhen(score=0.6, hits=2, within_s=10, spacing_s=0.4)
+    card = replace(RULE, name="card", open=often, severity=Severity.TEST, kind=Kind.TEST)
+    stage.pipeline.equip(policies=[KOfN(RULE), KOfN(card)], stations=[Station(ShadeDetector())])
+    for _ in range(4):
+        await stage.put("shade:0")
+    begun = [word for word, _ in stage.decoded].count("pictures")
+    await stage.put("shade:170", after=8)  # suspected by one rule …
+    for _ in range(6):
+        await stage.put("shade:0", key=False, after=0.1)
+    first = [word for word, _ in stage.decoded].count("pictures")
+    await stage.put("shade:250", after=1)  # … and then by the other
+    for _ in range(6):
+        await stage.put("shade:0", key=False, after=0.1)
+    assert first > begun
+    assert [word for word, _ in stage.decoded].count("pictures") > first
+
+
+async def test_whoever_suspects_a_picture_sees_what_lies_around_it_though_it_is_not_its_turn(stage: Stage) -> None:
+    stage.pipeline.equip(policies=[KOfN(RULE)], stations=[Station(ShadeDetector(), every_s=60)])
+    for _ in range(8):
+        await stage.put("shade:0")
+    stage.pipeline._looks.turns._last.clear()
+    for _ in range(19):
+        await stage.put("shade:250", key=False, after=0.1)
+    await stage.put("shade:250", after=0.1)
+    await stage.settled()
+    assert stage.of(RuleLevel)[-1].level is Level.ALARM

@@ -3,8 +3,11 @@
 import pytest
 import structlog
 
+from streamwatch.domain.media import Aim, CodecConfig, Packet
 from streamwatch.domain.streams import SamplingSpec
 from streamwatch.runtime.burden import Burden
+from streamwatch.runtime.look import Outcome, Seen
+from streamwatch.runtime.looks import Chapter, Looked
 from streamwatch.runtime.planner import Planner
 from streamwatch.runtime.workers import WorkerStatistics
 from streamwatch.sampling.base import Pace
@@ -25,7 +28,8 @@ class FakeStream:
         return self.asks
 
     def press(self, plan: Plan) -> None:
-        self.told.append(plan)
+        if plan is not (self.told[-1] if self.told else CALM):
+            self.told.append(plan)
 
 
 def test_with_room_for_all_nobody_is_told_anything() -> None:
@@ -58,6 +62,49 @@ def test_a_plan_holds_for_a_while_and_streams_that_come_meanwhile_are_told_with_
     assert late.told == []
     planner.look_ahead([*streams, late], IDLE, 1, now=102)
     assert late.told == [streams[0].told[0]], "a plan that is nearly the same is not told anew"
+
+
+def test_a_stream_that_slept_while_there_was_too_little_is_told_when_there_is_room_again() -> None:
+    planner, streams, sleeper = Planner(Prices()), [FakeStream() for _ in range(2000)], FakeStream()
+    planner.look_ahead([*streams, sleeper], IDLE, 1, now=0)
+    sleeper.asks = None
+    for second in range(2, 10, 2):
+        planner.look_ahead([*streams[:100], sleeper], IDLE, 1, now=second)
+    assert sleeper.told[-1].thrift == 0
+
+
+def test_a_stream_that_cannot_be_priced_costs_the_others_nothing() -> None:
+    class Strange(FakeStream):
+        def load(self) -> Load | None:
+            raise ZeroDivisionError
+
+    with structlog.testing.capture_logs() as logged:
+        made = Planner(Prices()).look_ahead([Strange(), FakeStream()], IDLE, 1, now=0)
+    assert made.load > 0
+    assert [entry["log_level"] for entry in logged] == ["error"]
+
+
+def looked(seconds: float, size: int, outcome: Outcome = Outcome.SCORED) -> tuple[Seen, Looked]:
+    packet = Packet(CodecConfig("h264"), bytes(size), None, None, key=True, arrival=0.0)
+    seen = Seen(outcome, packet=packet, decode_s=seconds)
+    return seen, Looked(Chapter("", 0), Aim.KEY, packet, (seen,))
+
+
+def test_a_stream_is_priced_by_its_own_looks_and_makes_no_other_one_dear() -> None:
+    prices = Prices()
+    hostile, honest = Burden(prices, now=0.0), Burden(prices, now=0.0)
+    for _ in range(500):
+        hostile.key(3)
+        hostile.looked(*looked(0.05, 3, Outcome.FAILED))
+        hostile.looked(*looked(0.9, 3))
+        honest.key(30_000)
+        honest.looked(*looked(0.004, 30_000))
+    assert honest.key_s("h264", 30_000) == pytest.approx(0.004)
+    assert honest.key_s("h264", 60_000) == pytest.approx(0.008)
+    assert 0.4 < hostile.key_s("h264", 3) < 1.0
+    assert hostile.key_s("h264", 10**9) <= 1.0, "and no look is believed to take longer"
+    stranger = Burden(prices, now=0.0)
+    assert stranger.key_s("h264", 30_000) < 0.04
 
 
 def test_streams_of_which_nothing_comes_cost_nothing() -> None:

@@ -369,3 +369,55 @@ def test_other_settings_keep_what_was_learnt_and_suspected() -> None:
     subject.tune(replace(CALM, max_gap_s=5), weight=1)
     assert subject.key_interval_s == pytest.approx(4)
     assert subject.gap_s == pytest.approx(0.5)
+
+
+# --- what hostile or odd streams do -----------------------------------------------------------------------------------
+
+
+def test_where_every_picture_is_a_key_and_a_dozen_are_read_at_once_nothing_breaks_and_the_promise_holds() -> None:
+    subject = sampler()
+    looks = []
+    for read in range(200):
+        for number in range(18):
+            at = 100 + read * 0.3
+            if subject.packet(arrival=at, key=True, size=2000, media_s=read * 0.3 + number / 60):
+                subject.sampled(at)
+                looks.append(at)
+    assert subject.key_interval_s == pytest.approx(0.3)
+    assert subject.pace.promise_s > 5
+    assert max(gaps(looks)) <= CALM.max_gap_s
+    assert len(looks) <= 10
+
+
+def test_looks_that_show_nothing_are_tried_again_at_growing_distances_up_to_the_promise() -> None:
+    subject = sampler()
+    subject.sampled(0.0)
+    tries = []
+    for number in range(1, 6000):
+        at = number / 60
+        if subject.packet(arrival=at, key=True, size=1000, media_s=at):
+            subject.tried(at)
+            tries.append(at)
+    assert len(tries) < 25
+    assert gaps(tries)[:4] == pytest.approx([0.5, 1, 2, 4], abs=0.05)
+    assert max(gaps(tries)) == pytest.approx(CALM.max_gap_s / 2, abs=0.1)
+    assert subject.wish(101.0).since >= tries[-1], "nor is it the most urgent of all"
+    subject.sampled(101.0)
+    assert subject.wish(102.0).since == 101.0
+
+
+def test_a_stream_that_never_showed_anything_is_held_back_too() -> None:
+    subject = sampler()
+    tries = [at for at in (n / 60 for n in range(1200)) if subject.packet(arrival=at, key=True, size=1) and
+             subject.tried(at) is None]  # fmt: skip
+    assert len(tries) < 8
+
+
+def test_a_look_that_began_before_a_sign_of_novelty_does_not_answer_it() -> None:
+    subject = sampler()
+    anchors(subject, 0, 24.5)
+    for number in range(245, 268):
+        at = number / 10
+        subject.packet(arrival=at, key=False, size=9000 if number == 267 else 1000, media_s=at)
+    subject.sampled(24.0)  # it was under way
+    assert subject.packet(arrival=28.0, key=True, size=20_000, media_s=28.0)

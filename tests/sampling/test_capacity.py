@@ -99,7 +99,7 @@ def test_whatever_is_asked_what_is_planned_fits_and_nobody_is_stretched_for_noth
     loads = [CALM] * calm + [KEEN] * keen + [SUSPECT] * suspects
     made = plan(loads, workers)
     promised = sum(load.rate(load.promise_s) for load in loads)
-    assert made.floor_stretch >= 1 <= made.suspicion_stretch
+    assert made.floor(1.0) >= 1 <= made.suspicion_stretch
     assert 0 <= made.thrift <= 1
     if promised <= workers * COMFORT and not suspects:
         assert made.floor_stretch == 1
@@ -126,3 +126,31 @@ def test_a_look_that_took_no_time_teaches_nothing() -> None:
     prices.took(0.0, 1.0)
     assert prices.key_s("h264", 1000) == Prices().key_s("h264", 1000)
     assert prices.workers(1) == 1
+
+
+def test_without_overload_a_light_stream_keeps_its_promise_too() -> None:
+    assert Plan().floor(0.1) == 1.0
+    made = plan([CALM._replace(weight=0.1)] * 100, workers=1)
+    assert made.floor(0.1) == 1.0
+
+
+def test_with_a_little_overload_only_the_light_ones_wait() -> None:
+    loads = [CALM._replace(weight=w) for w in (0.5, 1.0) for _ in range(round(FITTING * 0.6))]
+    made = plan(loads, workers=1)
+    assert made.floor(1.0) == 1.0
+    assert 1.2 < made.floor(0.5) < 2.0
+    assert taken(loads, made) == pytest.approx(COMFORT, rel=0.01)
+
+
+def test_one_stream_with_rare_keys_is_not_made_cheaper_by_longer_gaps() -> None:
+    rare = CALM._replace(key_interval_s=60.0, between_s=0.5, promise_s=9.5)
+    made = plan([rare] + [CALM] * FITTING, workers=1)
+    left = COMFORT - rare.between_s
+    assert made.floor(1.0) == pytest.approx(COMFORT / left, rel=0.05)
+
+
+def test_looks_for_novelty_are_counted_in_what_is_wished_for() -> None:
+    restless = CALM._replace(hints_per_s=0.1)
+    made = plan([restless] * round(FITTING * 0.75), workers=1)
+    assert made.floor_stretch == 1.0
+    assert 0.5 < made.thrift < 1.0

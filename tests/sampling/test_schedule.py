@@ -133,3 +133,18 @@ def test_stretched_suspicion_stretches_for_all_alike() -> None:
     assert served(schedule, now=200) == ["keen", "mild"]
     schedule = filled(("keen", Wish(Claim.SUSPICION, 100, 0.5, 1e6)), ("mild", Wish(Claim.SUSPICION, 95, 4.0, 1e6)))
     assert served(schedule, now=200) == ["mild", "keen"]
+
+
+def test_a_wrong_prediction_of_what_looks_take_starves_nobody() -> None:
+    for predicted in (0.0, 0.01, 0.2, 0.5):
+        schedule = filled(
+            *((f"c{n}", calm(n / 1000)) for n in range(2000)), *((f"s{n}", suspicious(n / 1000)) for n in range(2000))
+        )
+        counts = dict.fromkeys(Claim, 0)
+        for _ in range(1000):
+            taken = schedule.take(100.0)
+            assert taken is not None
+            schedule.spent(taken.claim, predicted)
+            schedule.spent(taken.claim, 0.01 - predicted)
+            counts[taken.claim] += 1
+        assert abs(counts[Claim.SUSPICION] / 1000 - RESERVED[Claim.SUSPICION]) < 0.02, predicted

@@ -62,8 +62,15 @@ def test_a_group_that_outgrows_the_seconds_is_emptied():
     assert buffer.tail() == ()
 
 
-def test_a_burst_counts_by_its_media_time():
+def test_a_leap_of_the_broadcasters_clock_empties_nothing():
     buffer = GopBuffer(max_seconds=4, max_bytes=10_000)
+    buffer.put(packet(7.0, key=True, media=0.0))
+    buffer.put(packet(7.1, key=False, media=61.0))
+    assert len(buffer.tail()) == 2
+
+
+def test_a_burst_counts_by_its_media_time():
+    buffer = GopBuffer(max_seconds=4, max_bytes=10_000, bursts=True)
     for index in range(12):
         buffer.put(packet(7.0, key=index % 2 == 0, media=float(index)))
     assert [one.dts.seconds for one in buffer.tail() if one.dts] == [10, 11]
