@@ -255,7 +255,7 @@ class StreamPipeline:
         if not self._looks.idle:  # it will most likely succeed: nobody should hurry for the next picture meanwhile
             due = due.later(self._looks.newest + self._sampler.gap_s)
         urgent = self._second_look.pending is not None
-        self._appetite = Appetite(between or lookback, due.key_at, due.look_at, not between, urgent)
+        self._appetite = Appetite(between or lookback, due.key_at, due.look_at, not between, urgent, due.any_at)
         self._calm_until = -math.inf if between or self._second_look.pending else min(due.any_at, due.rare_at)
 
     # --- back on the event loop ------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ class AdaptiveSampler:
             key_at = any_at = min(look_at - self._inside * interval, self._novel_until)
         else:
             key_at = look_at - interval if self._novel_until == math.inf else -math.inf
-            any_at = min(self._any_at(look_at), self._novel_until)
+            any_at = min(self._any_at(), self._novel_until)
         look_at = max(min(look_at, self._novel_until), self._held_until)
         key_at, any_at = max(key_at, self._held_until), max(any_at, self._held_until)
         return Due(key_at, look_at, any_at, self._rare_at())
@@ -196,7 +196,7 @@ class AdaptiveSampler:
             return False
         inside, due = self._looks_inside(), self._due()
         # Keys alone cannot keep the gap, or the key that should have come in time did not, or a novelty cannot wait.
-        at = due - self._inside * self.key_interval_s if inside else self._any_at(due)
+        at = due - self._inside * self.key_interval_s if inside else self._any_at()
         if arrival < min(at, self._novel_until):
             return False
         self._inner = self._inner and not inside
@@ -311,10 +311,15 @@ class AdaptiveSampler:
         early = self._early * (1.0 - self._plan.thrift)
         return (self._last_sample or 0.0) + gap * (1.0 - early) - _margin(gap)
 
-    def _any_at(self, due: float) -> float:
-        """When a packet between keys is looked at: at the end of the gap, unless a key is about to come."""
+    def _any_at(self) -> float:
+        """When a packet between keys is looked at: at the end of the gap, unless a key is about to come.
+
+        That gap is stretched with all promises: where there is too little, nothing is decoded between keys to keep one.
+        """
+        stretch = self._plan.floor(self._weight)
+        due = self._due() + self.gap_s * (stretch - 1.0)
         expected = math.inf if self._last_key is None else self._last_key + self._usual_s
-        if due < expected <= (self._last_sample or 0.0) + self.gap_s + LATE_S:
+        if due < expected <= (self._last_sample or 0.0) + self.gap_s * stretch + LATE_S:
             return expected + LATE_S
         return due
 
@@ -334,7 +339,9 @@ class AdaptiveSampler:
         return self._inner and self._spec.lookback_s > 0 and not self.between_keys()
 
     def _rare_at(self) -> float:
-        return math.inf if self._last_key is None else self._last_key + self.gap_s * BETWEEN_KEYS
+        if self._last_key is None:
+            return math.inf
+        return self._last_key + self.gap_s * self._plan.floor(self._weight) * BETWEEN_KEYS
 
     # --- novelty ----------------------------------------------------------------------------------------------------
 

@@ -81,13 +81,13 @@ class Load(NamedTuple):
         Keys alone are planned with from a whole interval on, though a little less does for the sampler: a plan that
         lies on the very edge would be thrown over by every key that comes a little late.
         """
-        if gap_s < self.key_interval_s * _ROUNDING:
+        if self.between(gap_s):
             return self.between_s + self.score_s / gap_s
         return self.look_s / gap_s
 
-    def fixed(self, gap_s: float) -> float:
-        """The part of `rate` that does not shrink with a longer gap."""
-        return self.between_s if gap_s < self.key_interval_s * _ROUNDING else 0.0
+    def between(self, gap_s: float) -> bool:
+        """Whether looks so far apart need everything between keys to be decoded."""
+        return gap_s < self.key_interval_s * _ROUNDING
 
 
 BETWEEN_KEYS = 1.1
@@ -161,21 +161,22 @@ def _stretch(suspicious: Sequence[Load], able: float) -> float:
 def _floor_stretch(loads: Sequence[Load], promise: float, able: float) -> float:
     """By how much the promise must be stretched for weight 1, so that the streams take no more than `able`.
 
-    What decodes everything because keys are rare does so whatever the distance of its looks.
+    What decodes everything because keys are rare does so whatever the distance of its looks, until keys alone suffice.
     """
     if promise <= able:
         return 1.0
-    fixed = 0.0
+    rare = [load for load in loads if load.between(load.promise_s)]
     by_weight: dict[float, float] = {}
     for load in loads:
-        whole, least = load.rate(load.promise_s), load.fixed(load.promise_s)
-        fixed += least
-        by_weight[load.weight] = by_weight.get(load.weight, 0.0) + whole - least
+        if not load.between(load.promise_s):
+            by_weight[load.weight] = by_weight.get(load.weight, 0.0) + load.rate(load.promise_s)
 
     def taken(factor: float) -> float:
-        return fixed + sum(rate / max(1.0, factor / weight) for weight, rate in by_weight.items())
+        dense = sum(rate / max(1.0, factor / weight) for weight, rate in by_weight.items())
+        return dense + sum(load.rate(load.promise_s * max(1.0, factor / load.weight)) for load in rare)
 
-    low, high = min(by_weight), _MOST_STRETCH * max(by_weight)
+    weights = {load.weight for load in loads}
+    low, high = min(weights), _MOST_STRETCH * max(weights)
     for _ in range(2 * _STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if taken(middle) > able else (low, middle)

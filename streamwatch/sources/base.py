@@ -29,6 +29,8 @@ class Appetite(NamedTuple):
     around a suspicious picture when it is asked for everything in earnest."""
     urgent: bool = False
     """The next picture decides whether something is an alarm: bytes should not wait."""
+    any_at: float = float("inf")
+    """From then on any picture will be looked at, be it a key or not."""
 
 
 EVERYTHING = Appetite(everything=True, key_at=float("-inf"), look_at=float("-inf"))

@@ -421,3 +421,16 @@ def test_a_look_that_began_before_a_sign_of_novelty_does_not_answer_it() -> None
         subject.packet(arrival=at, key=False, size=9000 if number == 267 else 1000, media_s=at)
     subject.sampled(24.0)  # it was under way
     assert subject.packet(arrival=28.0, key=True, size=20_000, media_s=28.0)
+
+
+def test_where_all_promises_are_stretched_keys_alone_are_looked_at_as_far_as_they_keep_the_stretched_one() -> None:
+    subject = sampler(replace(CALM, max_gap_s=1))
+    drive(subject, seconds=20, key_every=2)
+    assert subject.between_keys()
+    subject.press(Plan(load=3, thrift=1, floor_stretch=2.1))
+    assert not subject.between_keys()
+    looks = drive(subject, seconds=60, key_every=2, start=20.0)
+    assert all(round(at, 3) % 2 == 0 for at in looks[1:])
+    assert max(gaps(looks)) <= 2.1
+    subject.press(Plan())
+    assert max(gaps(drive(subject, seconds=20, key_every=2, start=80.0))) <= 1.1

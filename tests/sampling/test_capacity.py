@@ -154,3 +154,11 @@ def test_looks_for_novelty_are_counted_in_what_is_wished_for() -> None:
     made = plan([restless] * round(FITTING * 0.75), workers=1)
     assert made.floor_stretch == 1.0
     assert 0.5 < made.thrift < 1.0
+
+
+def test_where_decoding_everything_is_too_much_key_pictures_alone_are_planned_with() -> None:
+    """A promise of 1 s and keys every 2 s: 100 streams cannot be decoded whole, but each key can be looked at."""
+    loads = [CALM._replace(promise_s=0.95, wish_s=0.95, aim_s=0.95)] * 100
+    assert sum(load.rate(load.promise_s) for load in loads) > 3
+    made = plan(loads, workers=1)
+    assert made.floor(1.0) == pytest.approx(2.0 / 0.95, rel=0.01)

@@ -81,6 +81,7 @@ class Connection:
         self._began = self._last = self._worked_at = clock.monotonic()
         self._open_limit_s = open_limit_s
         self._key_at = -math.inf
+        self._any_at = math.inf
         self._urgent = False
         self._told = 0
         self._media = 0
@@ -125,7 +126,7 @@ class Connection:
             self._judge_silence(now)
             return self._ticks(0, now)
         appetite = self._sink.appetite()
-        self._key_at, self._urgent = appetite.key_at, appetite.urgent
+        self._key_at, self._any_at, self._urgent = appetite.key_at, appetite.any_at, appetite.urgent
         messages = session.receive(_BUFFER, count, everything=appetite.everything)
         if messages:
             self._deliver(messages, now)
@@ -170,11 +171,12 @@ class Connection:
         """Ticks until the next visit, after one that found `count` bytes."""
         if not self._begun:
             return _OPENING
-        until_key = (max(self._key_at - _EARLY_S, self._rhythm.key_from) - now) / TICK_S
-        if self._urgent or until_key <= _ATTENTIVE:
+        wanted_at = min(max(self._key_at - _EARLY_S, self._rhythm.key_from), self._any_at)
+        until = (wanted_at - now) / TICK_S
+        if self._urgent or until <= _ATTENTIVE:
             return _ATTENTIVE if count < _FULL else _OPENING
         ticks = CALM if count < _FULL else max(1, CALM * _FULL // (2 * count))
-        return ticks if ticks < until_key else int(until_key)
+        return ticks if ticks < until else int(until)
 
     def _deliver(self, messages: list[Message], now: float) -> None:
         track, sink = self._track, self._sink
