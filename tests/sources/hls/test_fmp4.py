@@ -170,4 +170,4 @@ def test_numbers_that_nobody_could_mean_are_refused_or_passed_over_at_little_cos
     began = time.thread_time()
     with contextlib.suppress(NotMedia):
         assert list(fmp4.units(data, TRACK)) == []
-    assert time.thread_time() - began < 0.05
+    assert time.thread_time() - began < 0.5  # not quadratic: that would be minutes
