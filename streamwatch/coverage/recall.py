@@ -236,7 +236,10 @@ def revive(
 
 
 def saved_until(record: BooksRecord) -> float:
-    """Book time before which no bucket changes any more after this record."""
+    """Book time before which no bucket changes any more after this record, whose accounts are settled.
+
+    But for those of streams that are claimed later.
+    """
     return record.at - SETTLE_S - STEP_S
 
 
