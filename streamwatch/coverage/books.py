@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from streamwatch.coverage import recall
 from streamwatch.coverage.account import Account
-from streamwatch.coverage.breaches import OnBreach
+from streamwatch.coverage.breaches import OnBreach, WallOf
 from streamwatch.coverage.promises import Promises
 from streamwatch.coverage.rings import Rings
 from streamwatch.coverage.summary import Standing, Summary, stand, summarise, worst_first
@@ -33,10 +33,13 @@ asked again where they do not answer. Later it is another stream."""
 class Books:
     """Coverage of all streams of a node. One thread; times are monotonic seconds and never go back."""
 
-    def __init__(self, *, offset: float = 0.0, on_breach: OnBreach | None = None) -> None:
-        """`offset`: from monotonic to book time (see `BooksRecord`); `on_breach` hears of promises broken and kept."""
+    def __init__(self, *, offset: float = 0.0, on_breach: OnBreach | None = None, wall: WallOf | None = None) -> None:
+        """`offset`: from monotonic to book time (see `BooksRecord`); `on_breach` hears of promises broken and kept.
+
+        `wall`: the clock that names when they broke.
+        """
         self._accounts: dict[StreamId, Account] = {}
-        self._promises = Promises(on_breach)
+        self._promises = Promises(on_breach, wall)
         self._said: dict[StreamId, None] = {}
         """Streams of which something was said since they were judged, in order."""
         self._kept: dict[StreamId, recall.Kept] = {}
