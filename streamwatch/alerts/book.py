@@ -7,11 +7,10 @@ from typing import Any
 
 from streamwatch.alerts.base import DeskRule, Store
 from streamwatch.alerts.quiet import Key, QuietSpells
-from streamwatch.alerts.remembering import COOLING_CLOSES, remember_closed, remember_informed
+from streamwatch.alerts.remembering import cools, remember_closed, remember_informed
 from streamwatch.alerts.voice import Entry, Voice, read
 from streamwatch.domain.alerts import CloseReason, Event
 from streamwatch.domain.clock import Clock
-from streamwatch.domain.decisions import Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import StreamId
 
@@ -103,12 +102,11 @@ class Book:
         """Begin what follows a close: a cool-down where the rule and the reason have one, evidence that was judged."""
         alert = entry.alert
         rule = self._rules.get(alert.rule)
-        cools = alert.severity is not Severity.URGENT and reason in COOLING_CLOSES
         self._quiet.closed(
             entry.key,
             at=self._clock.now(),
             last_seen=entry.document.last_seen_at,
             now=self._clock.monotonic(),
-            cooldown_s=rule.spec.cooldown_s if rule and cools else 0.0,
+            cooldown_s=rule.spec.cooldown_s if rule and cools(alert, reason) else 0.0,
         )
         self.restanding.add(alert.stream)

@@ -24,7 +24,7 @@ from streamwatch.alerts.verdicts import Weighed, needs_two, shown_name, weigh
 from streamwatch.alerts.voice import Entry, Listener, Voice
 from streamwatch.domain.alerts import Alert, CloseReason, Event, Verdict
 from streamwatch.domain.clock import Clock, rfc3339
-from streamwatch.domain.decisions import Decision, Level, Severity, Standing
+from streamwatch.domain.decisions import Decision, Kind, Level, Severity, Standing
 from streamwatch.domain.streams import StreamId
 from streamwatch.domain.urls import printable
 
@@ -103,7 +103,8 @@ class AlertDesk:
 
     def ended(self, stream: StreamId) -> None:
         """The stream's publication is over. Raises LedgerError; `tick` tries again."""
-        self._quiet.lift_cooldowns(stream)
+        signs = {name for name, rule in self._rules.items() if rule.spec.kind is Kind.EVASION}
+        self._quiet.lift_cooldowns(stream, but=signs)
         self._held_back = {key for key in self._held_back if key[0] != stream}
         self._book.close_all(lambda one: one == stream, CloseReason.ENDED)
 

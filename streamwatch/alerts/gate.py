@@ -28,10 +28,11 @@ REMEMBER_PEOPLE_S = 3600.0
 REMEMBER_SIGNALS_S = 660.0
 """Those of signals for less, but still for longer than one can stay fresh: no flood of them forgets a command's."""
 BURST = 60
-"""Commands of a verb that nobody in particular may send at once."""
+"""Commands of a verb at once: of one sender for whom the broker vouches, or of all others together."""
 PER_S = 20.0
 """And from then on: as many boosts a second as hundreds of streams need."""
-
+MAX_SENDERS = 256
+"""Verbs of senders with a pace of their own: more than people and tools send at the same time."""
 
 SIGNALS_PER_S = 5.0
 """Signals of one source: a thousand streams, each again every few minutes. A burst is as large as that of a verb."""
@@ -97,13 +98,14 @@ class CommandGate:
         self._identify = identify
         """`mqtt.identify: topic`: what needs a known sender is accepted only from a topic that names one."""
         self._paces: dict[str, _Pace] = {}
-        self._sources: dict[str, _Pace] = {}
+        self._senders = _Paces(MAX_SENDERS, PER_S)
+        self._sources = _Paces(MAX_SOURCES, SIGNALS_PER_S)
         self.refused: Counter[Refusal] = Counter()
 
     def judge(self, *, verb: str, who: str | None, payload: bytes, retained: bool) -> Accepted | Answered:
         """Judge one message from `P/commands/{verb}[/{who}]`. Raises LedgerError: then nothing is executed."""
         vouched = verb in NEEDS_IDENTITY and (bool(who) or not self._identify)
-        if not vouched and not self._pace(verb):
+        if not vouched and not self._pace(verb, who):
             self.refused[Refusal.TOO_MANY] += 1
             return Answered(b"", Refusal.TOO_MANY)
         keep_s = REMEMBER_PEOPLE_S if vouched else REMEMBER_S
@@ -111,7 +113,7 @@ class CommandGate:
 
     def judge_signal(self, *, source: str, payload: bytes, retained: bool) -> Accepted | Answered:
         """Judge one message from `P/signals/{source}`; the source is the sender. Raises LedgerError as `judge`."""
-        if not self._source_pace(source).step(self._clock.monotonic()):
+        if not self._sources.step(source, self._clock.monotonic()):
             self.refused[Refusal.TOO_MANY] += 1
             return Answered(b"", Refusal.TOO_MANY)
         return self._judge(SIGNAL, source, payload, retained=retained, kinds=_SIGNALS, keep_s=REMEMBER_SIGNALS_S)
@@ -146,19 +148,15 @@ class CommandGate:
         self._seen.answered(accepted.key, accepted.digest, encoded, keep_s=accepted.keep_s)
         return encoded
 
-    def _pace(self, verb: str) -> bool:
-        """Whether one more of this verb is answered now. Verbs that we do not know share one pace."""
-        name = verb if verb in COMMANDS else ""
-        return self._paces.setdefault(name, _Pace()).step(self._clock.monotonic())
+    def _pace(self, verb: str, who: str | None) -> bool:
+        """Whether one more of this verb is answered now. Verbs that we do not know share one pace.
 
-    def _source_pace(self, source: str) -> _Pace:
-        """Its own, as long as there are not too many: then those that rest are forgotten, which changes nothing."""
-        if source not in self._sources and len(self._sources) >= MAX_SOURCES:
-            now = self._clock.monotonic()
-            self._sources = {name: pace for name, pace in self._sources.items() if not pace.full(now)}
-            if len(self._sources) >= MAX_SOURCES:
-                return self._paces.setdefault(SIGNAL, _Pace(SIGNALS_PER_S))
-        return self._sources.setdefault(source, _Pace(SIGNALS_PER_S))
+        A sender for whom the broker vouches has a pace apart from what nobody in particular sends.
+        """
+        name, now = verb if verb in COMMANDS else "", self._clock.monotonic()
+        if who and self._identify:
+            return self._senders.step(f"{name}/{who}", now)
+        return self._paces.setdefault(name, _Pace(PER_S)).step(now)
 
     def _check(self, verb: str, who: str | None, command: Command, *, seen: bool) -> None:
         if seen:
@@ -182,7 +180,7 @@ _SIGNALS = {SIGNAL: SignalCommand}
 class _Pace:
     """A bucket of `BURST` that fills again by so many a second."""
 
-    def __init__(self, per_s: float = PER_S) -> None:
+    def __init__(self, per_s: float) -> None:
         self._per_s = per_s
         self._left = float(BURST)
         self._at = float("-inf")
@@ -201,6 +199,29 @@ class _Pace:
 
     def _filled(self, now: float) -> float:
         return min(self._left + (now - self._at) * self._per_s, BURST)
+
+
+class _Paces:
+    """One for each, as long as there are not too many: those that come on top of so many busy ones share one."""
+
+    def __init__(self, limit: int, per_s: float) -> None:
+        self._limit = limit
+        self._per_s = per_s
+        self._own: dict[str, _Pace] = {}
+        self._shared = _Pace(per_s)
+
+    def __len__(self) -> int:
+        """How many have one of their own."""
+        return len(self._own)
+
+    def step(self, name: str, now: float) -> bool:
+        """Take one of this name's, if one is left. `now`: monotonic seconds."""
+        if name not in self._own and len(self._own) >= self._limit:
+            # those that rest are forgotten, which changes nothing
+            self._own = {other: pace for other, pace in self._own.items() if not pace.full(now)}
+            if len(self._own) >= self._limit:
+                return self._shared.step(now)
+        return self._own.setdefault(name, _Pace(self._per_s)).step(now)
 
 
 class _Refused(Exception):

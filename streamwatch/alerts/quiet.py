@@ -6,6 +6,7 @@ Nothing here ever holds back a rule of severity urgent, except evidence that peo
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -61,10 +62,13 @@ class QuietSpells:
         until = now + cooldown_s if cooldown_s > 0 else None
         self._closed[key] = _Closed(at, last_seen, until, forget_at=now + max(cooldown_s, _KEPT_S))
 
-    def lift_cooldowns(self, stream: StreamId) -> None:
-        """The publication is over: whoever publishes next is another matter, and reconnecting hides nothing."""
+    def lift_cooldowns(self, stream: StreamId, *, but: Collection[str]) -> None:
+        """The publication is over: whoever publishes next is another matter, and reconnecting hides nothing.
+
+        `but`: rules whose alerts say that nothing is seen. They have nothing to hide, and reconnecting repeats them.
+        """
         for key, closed in self._closed.items():
-            if key[0] == stream:
+            if key[0] == stream and key[1] not in but:
                 self._closed[key] = replace(closed, until=None)
 
     def forget(self, key: Key) -> None:

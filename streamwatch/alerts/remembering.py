@@ -8,12 +8,12 @@ from datetime import timedelta
 from streamwatch.alerts.base import DeskRule, Store
 from streamwatch.alerts.quiet import INFORMATIONAL_EVERY_S, Key, QuietSpells
 from streamwatch.alerts.voice import Entry, read
-from streamwatch.domain.alerts import CloseReason
+from streamwatch.domain.alerts import Alert, CloseReason
 from streamwatch.domain.clock import Clock
-from streamwatch.domain.decisions import Severity
+from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.streams import StreamId
 
-COOLING_CLOSES = (CloseReason.QUIET, CloseReason.VERDICT)
+_COOLING_CLOSES = (CloseReason.QUIET, CloseReason.VERDICT)
 """After these a cool-down runs. Not after `ended`: reconnecting must not buy a silence."""
 
 
@@ -39,6 +39,16 @@ def remember_closed(
         remember_informed(quiet, entry, stream=alert.stream, now=clock.monotonic(), age_s=age)
 
 
+def cools(alert: Alert, reason: CloseReason) -> bool:
+    """Whether a close begins a cool-down.
+
+    Signs of evasion have one after `ended` too: who reconnects again and again would be told each time what is known.
+    """
+    if alert.severity is Severity.URGENT:
+        return False
+    return reason in _COOLING_CLOSES or (reason is CloseReason.ENDED and alert.kind is Kind.EVASION)
+
+
 def remember_informed(quiet: QuietSpells, entry: Entry, *, stream: StreamId, now: float, age_s: float) -> None:
     """An informational alert holds the next one back, also across a restart."""
     if entry.document.trace.informational:
@@ -48,7 +58,7 @@ def remember_informed(quiet: QuietSpells, entry: Entry, *, stream: StreamId, now
 def _cooldown_s(entry: Entry, rule: DeskRule | None) -> float:
     """Seconds of cool-down that began with the alert's last event; none for what people confirmed: it must be told."""
     document = entry.document
-    if rule is None or entry.alert.severity is Severity.URGENT or document.close_reason not in COOLING_CLOSES:
+    if rule is None or document.close_reason is None or not cools(entry.alert, document.close_reason):
         return 0.0
     confirmed = document.human is not None and document.human.verdict in ("confirm", "escalate")
     return 0.0 if confirmed else rule.spec.cooldown_s

@@ -102,6 +102,7 @@ def compose(
     books = Books(
         offset=clock.now().timestamp() - clock.monotonic(),
         on_breach=lambda event: crier.heard(event),  # noqa: PLW0108  # `crier` comes later
+        wall=lambda moment: clock.now().timestamp() - clock.monotonic() + moment,
     )
     expiry_s = round(config.mqtt.expiry) or None
 

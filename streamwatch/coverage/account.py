@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from streamwatch.coverage.breaches import Breach
+from streamwatch.coverage.breaches import Breach, WallOf
 from streamwatch.coverage.rings import NOTHING, Rings, Sums
 from streamwatch.coverage.timeline import Mark, Timeline
 from streamwatch.domain.streams import Reason, State, StreamState
@@ -76,7 +76,7 @@ class Account:
             return State.CONNECTING, Reason.CONNECTING
         return State.COVERED, None
 
-    def broken(self, deadline: float) -> Breach:
+    def broken(self, deadline: float, wall: WallOf | None) -> Breach:
         """The breach that began at this deadline, or when the promise was made that it breaks."""
         started = max(deadline, self.promised_at)
         return Breach(
@@ -85,6 +85,8 @@ class Account:
             session=self.session,
             max_gap_s=self.max_gap_s,
             watched_until=deadline - self.max_gap_s,
+            told=started,
+            began_at=wall(started) if wall else None,
         )
 
     def open_part(self, until: float) -> Sums:

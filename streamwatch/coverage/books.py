@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from streamwatch.coverage import recall
 from streamwatch.coverage.account import Account
-from streamwatch.coverage.breaches import OnBreach
+from streamwatch.coverage.breaches import OnBreach, WallOf
 from streamwatch.coverage.promises import Promises
 from streamwatch.coverage.rings import Rings
 from streamwatch.coverage.summary import Standing, Summary, stand, summarise, worst_first
@@ -33,10 +33,13 @@ asked again where they do not answer. Later it is another stream."""
 class Books:
     """Coverage of all streams of a node. One thread; times are monotonic seconds and never go back."""
 
-    def __init__(self, *, offset: float = 0.0, on_breach: OnBreach | None = None) -> None:
-        """`offset`: from monotonic to book time (see `BooksRecord`); `on_breach` hears of promises broken and kept."""
+    def __init__(self, *, offset: float = 0.0, on_breach: OnBreach | None = None, wall: WallOf | None = None) -> None:
+        """`offset`: from monotonic to book time (see `BooksRecord`); `on_breach` hears of promises broken and kept.
+
+        `wall`: the clock that names when they broke.
+        """
         self._accounts: dict[StreamId, Account] = {}
-        self._promises = Promises(on_breach)
+        self._promises = Promises(on_breach, wall)
         self._said: dict[StreamId, None] = {}
         """Streams of which something was said since they were judged, in order."""
         self._kept: dict[StreamId, recall.Kept] = {}
@@ -44,6 +47,8 @@ class Books:
         self._claim_until = math.inf
         self._gone: dict[StreamId, None] = {}
         self._saved = -math.inf
+        self._late: dict[StreamId, float] = {}
+        """Streams claimed since the last record that holds them: the book time from which their time was open."""
         self.tally = Tally(offset)
 
     def __len__(self) -> int:
@@ -73,6 +78,7 @@ class Books:
         self._gone.pop(stream, None)
         kept = self._kept.pop(stream, None)
         if kept is not None:
+            self._late[stream] = kept.facts.settled
             self._accounts[stream] = account = recall.revive(
                 kept,
                 origin=origin,
@@ -223,14 +229,15 @@ class Books:
 
     def record(self, now: float, *, wall: float, boot: str) -> BooksRecord:
         """All that a restart must know, with the buckets changed since the record before that was `recorded`."""
+        self.tally.settle(self._accounts.values(), now)  # whoever judges may be held up, and what is saved stays closed
         if now > self._claim_until:
             self._gone |= dict.fromkeys(self._kept)
             self._kept = {}
         self.tally.forget_origins({account.origin for account in self._accounts.values()}, now)
         book = now + self.tally.offset
-        pages = recall.node_pages(self.tally, since=self._saved)
+        pages = recall.node_pages(self.tally, since=min([self._saved, *self._late.values()]))
         pages.extend(
-            recall.stream_page(stream, account, self.tally, now=now, since=self._saved)
+            recall.stream_page(stream, account, self.tally, now=now, since=self._late.get(stream, self._saved))
             for stream, account in self._accounts.items()
         )
         gone = tuple(self._gone)
@@ -239,7 +246,12 @@ class Books:
     def recorded(self, record: BooksRecord) -> None:
         """This record is kept, so the next one need not repeat it."""
         self._saved = recall.saved_until(record)
+        if self._late:
+            for page in record.pages:
+                if page.kind == "stream":
+                    self._late.pop(StreamId(page.name), None)
         for stream in record.gone:
+            self._late.pop(stream, None)
             if stream not in self._accounts:
                 self._gone.pop(stream, None)
 

@@ -26,16 +26,22 @@ class BreachEvent:
     reason: Reason
     """Of its first second: what broke the promise."""
     started: float
-    """When the newest examined frame became older than `max_gap_s`."""
+    """When the newest examined frame became older than `max_gap_s`, as it was known when this was told first."""
     ended: float | None
     """Arrival of the frame that ended it, or the end of the stream."""
     uncovered_s: float
+    """As it is known now: less than from `started` to `ended` where a frame that was reported late shows that."""
     max_gap_s: float
     worst_gap_s: float
     """From the newest examined frame before it to the one that ended it, or to now."""
+    began_at: float | None = None
+    """`started` in seconds since the epoch, as the clock said when this was told first: with stream and session its
+    name. None where the books know no such clock."""
 
 
 OnBreach = Callable[[BreachEvent], None]
+WallOf = Callable[[float], float]
+"""From a monotonic moment to seconds since the epoch, as the clock says now: asked again, it may say something else."""
 
 
 @dataclass(slots=True)
@@ -43,11 +49,16 @@ class Breach:
     """One stream's breach while it lasts."""
 
     started: float
+    """As it is known now; a frame that is reported late moves it."""
     reason: Reason
     session: str
     max_gap_s: float
     watched_until: float
     """Arrival of the newest examined frame before it, or the beginning of the live time."""
+    told: float
+    """`started` as it is told: it stays, or nobody could tell which end belongs to which beginning."""
+    began_at: float | None
+    """The same in seconds since the epoch."""
 
     def begun(self, stream: StreamId, now: float) -> BreachEvent:
         """Say that it began and lasts."""
@@ -67,9 +78,10 @@ class Breach:
             stream=stream,
             session=self.session,
             reason=self.reason,
-            started=self.started,
+            started=self.told,
             ended=ended,
             uncovered_s=lasted,
             max_gap_s=self.max_gap_s,
             worst_gap_s=max(until - self.watched_until, 0.0),
+            began_at=self.began_at,
         )

@@ -117,7 +117,8 @@ class CoverageDocument(Document):
 class BreachDocument(Document):
     """A live stream went longer than its promise without an examined frame: once when it begins, once when it ends.
 
-    Under a second it is counted and not told. The two of one breach have `stream`, `session` and `from` in common.
+    Under a second it is counted and not told. The two of one breach have `stream`, `session` and `from` in common,
+    whatever is learnt between them: `uncovered_s` and `worst_gap_s` say it as it is known when it is told.
     """
 
     schema_: Literal["streamwatch.breach/1"] = Field("streamwatch.breach/1", alias="schema")
@@ -126,9 +127,9 @@ class BreachDocument(Document):
     session: Annotated[str, _cut(32), Field(max_length=32)]
     reason: Reason
     """Of its first second."""
-    from_: At = Field(alias="from", description="UTC, RFC 3339: when the promise broke")
+    from_: At = Field(alias="from", description="UTC, RFC 3339: when the promise broke, as it was told first")
     to: At | None
-    """Arrival of the frame that ended it, or the stream's end; null while it lasts."""
+    """Arrival of the frame that ended it, or the stream's end; null while it lasts. Not before `from`."""
     uncovered_s: Seconds
     """So far, or in the end; 0 where a frame that was reported late shows that the promise was kept."""
     max_gap_s: Seconds

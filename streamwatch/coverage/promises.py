@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 
 from streamwatch.coverage.account import PATIENCE_S, Account
-from streamwatch.coverage.breaches import SHORT_S, Breach, BreachEvent, OnBreach
+from streamwatch.coverage.breaches import SHORT_S, Breach, BreachEvent, OnBreach, WallOf
 from streamwatch.domain.streams import StreamId
 
 
@@ -21,8 +21,9 @@ def _nobody(_: BreachEvent) -> None:
 class Promises:
     """Opens and closes breaches of accounts. Monotonic seconds."""
 
-    def __init__(self, on_breach: OnBreach | None) -> None:
+    def __init__(self, on_breach: OnBreach | None, wall: WallOf | None) -> None:
         self._tell = on_breach or _nobody
+        self._wall = wall
         self._due: list[tuple[float, StreamId]] = []
 
     def passed(self, accounts: Mapping[StreamId, Account], now: float) -> Iterator[StreamId]:
@@ -46,7 +47,7 @@ class Promises:
                 account.due = deadline + PATIENCE_S
                 heapq.heappush(self._due, (account.due, stream))
         elif account.breach is None:
-            account.breach = account.broken(deadline)
+            account.breach = account.broken(deadline, self._wall)
             self._tell(account.breach.begun(stream, now))
 
     def sampled(
@@ -74,7 +75,7 @@ class Promises:
     def _missed(self, stream: StreamId, account: Account, deadline: float, at: float) -> None:
         """A breach that began after streams were judged last is over already: tell both."""
         if at - deadline >= SHORT_S:
-            breach = account.broken(deadline)
+            breach = account.broken(deadline, self._wall)
             self._tell(breach.begun(stream, at))
             self._tell(breach.ended(stream, at))
 

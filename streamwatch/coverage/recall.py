@@ -47,6 +47,9 @@ class _Breach(_Facts):
     session: str
     max_gap_s: float
     watched_until: float
+    told: float | None = None
+    began_at: float | None = Field(None, ge=0, le=2.5e11)
+    """Seconds since the epoch that the calendar has."""
 
 
 class StreamFacts(_Facts):
@@ -122,6 +125,8 @@ def stream_page(stream: StreamId, account: Account, tally: Tally, *, now: float,
             "session": breach.session,
             "max_gap_s": breach.max_gap_s,
             "watched_until": _book(breach.watched_until, offset),
+            "told": _book(breach.told, offset),
+            "began_at": breach.began_at,
         },
     }
     return _page("stream", stream, _JSON(facts), account.rings, since=since, finest=_STREAM_BUCKETS_S)
@@ -229,6 +234,8 @@ def revive(
             session=before.session,
             max_gap_s=before.max_gap_s,
             watched_until=before.watched_until - offset,
+            told=(before.started if before.told is None else before.told) - offset,
+            began_at=before.began_at,
         )
     line.mark(Mark(told, live_since, account.fault, mono[-1].max_gap_s))
     account.mark(now)
@@ -236,7 +243,10 @@ def revive(
 
 
 def saved_until(record: BooksRecord) -> float:
-    """Book time before which no bucket changes any more after this record."""
+    """Book time before which no bucket changes any more after this record, whose accounts are settled.
+
+    But for those of streams that are claimed later.
+    """
     return record.at - SETTLE_S - STEP_S
 
 

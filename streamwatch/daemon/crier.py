@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -63,11 +63,13 @@ class Crier:
     def heard(self, event: BreachEvent) -> None:
         """Take an event of the books."""
         setup = self._setup()
+        at = event.began_at
+        started = self._wall(event.started) if at is None else rfc3339(datetime.fromtimestamp(at, UTC))
         document = breach_document(
             event,
             stream=setup.shown(event.stream),
-            started=self._wall(event.started),
-            ended=None if event.ended is None else self._wall(event.ended),
+            started=started,
+            ended=None if event.ended is None else max(started, self._wall(event.ended)),  # a clock may be set back
         )
         topic = self._topics.breaches(setup.sid(event.stream))
         if len(self._queue) >= QUEUE:

@@ -12,7 +12,8 @@ SWAPPED_S = 30.0
 REPEATED = 4
 """Short sessions that make a pattern: twice is a bad line, three times bad luck."""
 WITHIN_S = 600.0
-"""They end within so long of each other: a pattern that is slower than that shows in coverage."""
+"""So long a short session counts, whatever sessions come between: one that stays just long enough must not clear the
+count. A pattern that is slower than that shows in coverage."""
 
 
 class Sessions:
@@ -30,13 +31,9 @@ class Sessions:
 
     def begins(self, now: float, last_media: float) -> None:
         """A session begins; the newest media of the one before came at `last_media`."""
-        if self._began is not None:
-            if last_media - self._began < self._window_s:
-                self._short.append(last_media)
-            else:
-                self._short.clear()
-        while self._short and now - self._short[0] > WITHIN_S:
-            self._short.popleft()
+        if self._began is not None and last_media - self._began < self._window_s:
+            self._short.append(last_media)
+        self._slide(now)
         self._repeats = len(self._short) == REPEATED
         if self._repeats:
             self._short.clear()  # said once; every further pattern is another
@@ -54,6 +51,7 @@ class Sessions:
 
     def reconnects(self, now: float) -> float:
         """Share of the sessions that make a pattern; 1 from the session after them until it outlives them."""
+        self._slide(now)
         if self._repeats and self._began is not None and now - self._began >= self._window_s:
             self._repeats = False
         return 1.0 if self._repeats else len(self._short) / (REPEATED + 1)
@@ -61,3 +59,7 @@ class Sessions:
     def swapped(self, now: float) -> float:
         """1 for a while after a swap."""
         return 1.0 if now - self._swapped < SWAPPED_S else 0.0
+
+    def _slide(self, now: float) -> None:
+        while self._short and now - self._short[0] > WITHIN_S:
+            self._short.popleft()

@@ -184,6 +184,34 @@ def test_a_stream_that_ended_and_came_back_has_no_cool_down(story):
     assert story.heard == ["opened", "closed:quiet", "opened"]
 
 
+def dark() -> Story:
+    return Story(rule("dark", Severity.LOW, Kind.EVASION, cooldown_s=600.0))
+
+
+def test_a_sign_of_evasion_cools_down_over_ends_so_that_reconnecting_repeats_nothing():
+    story = dark()
+    for second in range(0, 700, 25):
+        story.fresh("dark").at(second).alarm("dark").at(second + 5)
+        story.desk.ended(LOBBY)
+    assert story.heard == ["opened", "closed:ended"] * 2, "and again after ten minutes"
+    story = dark()
+    story.at(1).alarm("dark").at(5).calm("dark").at(20)
+    story.desk.ended(LOBBY)
+    story.fresh("dark").at(30).alarm("dark")
+    assert story.heard == ["opened", "closed:quiet"]
+    assert story.desk.held == {"cooldown": 1}
+
+
+def test_the_cool_down_of_a_sign_that_ended_with_its_stream_goes_on_after_a_restart():
+    story = dark()
+    story.at(1).alarm("dark").at(5)
+    story.desk.ended(LOBBY)
+    story.at(30).restart().at(40).alarm("dark").at(604).alarm("dark")
+    assert story.heard == ["opened", "closed:ended"]
+    story.at(605).alarm("dark")
+    assert story.heard[-1] == "opened"
+
+
 def test_watchers_are_told_where_rules_stand(story):
     assert story.desk.standing_of(LOBBY) == ()
     story.at(1).alarm()

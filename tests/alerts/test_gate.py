@@ -13,6 +13,7 @@ from streamwatch.alerts.base import Answer, Result
 from streamwatch.alerts.commands import COMMANDS, Reply, VerdictCommand
 from streamwatch.alerts.gate import (
     BURST,
+    MAX_SENDERS,
     MAX_SOURCES,
     PER_S,
     SIGNALS_PER_S,
@@ -232,6 +233,30 @@ def test_a_flood_of_one_verb_hinders_no_other_and_never_a_person(door):
     assert door.knock("look", stream="lobby")[1] is None
     for number in range(2 * BURST):
         assert door.knock("verdict", "ann", **{**SAMPLES["verdict"], "request_id": f"v{number}"})[1] is None
+
+
+def test_a_named_sender_is_answered_while_others_or_nobody_in_particular_flood(door):
+    for number in range(2 * BURST):
+        door.knock_raw("boost", None, f"r{number}")
+        door.knock_raw("boost", "eve", f"r{number}")
+    assert door.knock("boost", "alice", stream="lobby")[1] is None
+    assert door.knock_raw("boost", "eve", "r").refusal is Refusal.TOO_MANY
+
+
+def test_a_name_that_nobody_vouches_for_has_no_pace_of_its_own():
+    door = Door(identify=False)
+    for number in range(2 * BURST):
+        door.knock_raw("boost", f"eve{number}", f"r{number}")
+    assert door.gate.refused[Refusal.TOO_MANY] == BURST
+
+
+def test_named_senders_without_number_share_one_pace_and_those_that_rest_are_forgotten(door):
+    for number in range((MAX_SENDERS + 20) * 2 * BURST):
+        door.knock_raw("ping", f"w{number % (MAX_SENDERS + 20)}", f"r{number}")
+    assert door.gate.refused[Refusal.TOO_MANY] == (2 * (MAX_SENDERS + 20) - MAX_SENDERS - 1) * BURST
+    door.clock.advance(BURST / PER_S)
+    assert door.knock("ping", "alice")[1] is None
+    assert len(door.gate._senders) == 1
 
 
 def test_what_people_said_is_remembered_longer_than_what_nobody_said(door):

@@ -91,13 +91,13 @@ def test_a_frame_reported_late_that_arrived_in_time_ends_it_as_never_having_been
     assert story.counted() == {}
 
 
-def test_a_frame_reported_late_moves_the_beginning_of_what_goes_on() -> None:
+def test_a_frame_reported_late_shortens_what_goes_on_and_leaves_its_name() -> None:
     story = Story()
     story.until(14.5)
     story.frame(3)  # so it was covered until 13
     story.until(18)
     story.frame(17.5)
-    assert story.told == [("begun", "overload", 10.0, None, 1.25), ("ended", "overload", 13.0, 17.5, 4.5)]
+    assert story.told == [("begun", "overload", 10.0, None, 1.25), ("ended", "overload", 10.0, 17.5, 4.5)]
     assert story.counted() == {"overload": 1}
 
 
@@ -107,7 +107,7 @@ def test_a_frame_reported_so_late_that_its_own_promise_is_about_to_break_neither
     story.frame(3.5)  # covered until 13.5, half a second ago
     story.until(20)
     story.frame(19.5)
-    assert story.told == [("begun", "overload", 10.0, None, 1.25), ("ended", "overload", 13.5, 19.5, 6.0)]
+    assert story.told == [("begun", "overload", 10.0, None, 1.25), ("ended", "overload", 10.0, 19.5, 6.0)]
     assert story.heard[1].worst_gap_s == pytest.approx(16)
 
 

@@ -9,9 +9,11 @@ import pytest
 from streamwatch.coverage.books import CLAIM_S, Books
 from streamwatch.coverage.breaches import BreachEvent
 from streamwatch.coverage.recall import LONGEST_DOWN_S
+from streamwatch.coverage.rings import DAY, HOUR, Rings, Sums
 from streamwatch.coverage.tally import SETTLE_S
 from streamwatch.domain.coverage import BooksRecord, Page
 from streamwatch.domain.streams import Reason, State, StreamId
+from tests.coverage.world import through
 
 A, B = StreamId("a"), StreamId("b")
 GAP_S = 10.0
@@ -142,6 +144,65 @@ def test_a_breach_that_was_told_is_not_told_to_begin_again() -> None:
     assert (ended.event, ended.session, ended.reason, ended.started) == ("ended", "old", Reason.STALLED, 10.0)
     assert ended.uncovered_s == pytest.approx(41)
     assert again.tally.breaches[Reason.STALLED] + again.tally.breaches[Reason.RESTART] == 1
+
+
+class Shelf:
+    """Where records are kept, as a ledger keeps them: what is not written again stays."""
+
+    def __init__(self, kept: BooksRecord | None = None) -> None:
+        self.kept = kept
+
+    def save(self, books: Books, now: float) -> None:
+        record = books.record(now, wall=WALL + now, boot="boot-1")
+        self.kept = through(record, self.kept)
+        books.recorded(record)
+
+    def again(self, now: float, *, streams=(A, B)) -> Books:
+        assert self.kept is not None
+        return after(self.kept, now=now, wall=WALL + now, streams=streams)
+
+
+def hours(rings: Rings, now: float) -> list[Sums]:
+    return [Sums(*(round(sum_, 2) for sum_ in rings.sums(window, WALL + now))) for window in (HOUR, DAY)]
+
+
+def test_what_was_uncovered_while_judging_was_held_up_is_remembered() -> None:
+    books, shelf = Books(offset=WALL), Shelf()
+    books.watch(A, max_gap_s=GAP_S, now=0)
+    books.level(A, session="old", live=True, ended=False, reason=None, now=0)
+    for second in range(0, 365, 5):
+        if not 100 < second < 250:
+            books.sampled(A, arrival=second, gap_s=5, now=second)
+        if not 60 < second < 300:  # ... of a broker that answers slowly
+            books.judge(second)
+        shelf.save(books, second)
+    again = shelf.again(360)
+    assert books.tally.node.sums(HOUR, WALL + 360) == Sums(350, 140, 1)
+    assert hours(again.tally.node, 360) == hours(books.tally.node, 360)
+    assert again.summary(360).ratio_1h == pytest.approx(books.summary(360).ratio_1h)
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_the_restart_of_a_stream_that_is_claimed_late_is_remembered_by_the_next_one(stays) -> None:
+    shelf = Shelf(before())
+    books = shelf.again(130, streams=(B,))
+    for second in range(135, 300, 5):
+        if second == 240:  # its origin answers again
+            record = books.record(second, wall=WALL + second, boot="boot-1")
+            books.watch(A, max_gap_s=GAP_S, now=second)
+            books.recorded(record)
+        if second == 245 and not stays:
+            books.forget(A, second)
+        books.judge(second)
+        shelf.save(books, second)
+    again = shelf.again(295, streams=(A, B) if stays else (B,))
+    now = 285 if stays else 245
+    assert hours(books.tally.node, 295)[0] == Sums(now, now - 105, 1)
+    assert hours(again.tally.node, 295) == hours(books.tally.node, 295)
+    assert hours(again.tally.origins["static"], 295) == hours(books.tally.node, 295)
+    if stays:
+        rings = [one._accounts[A].rings for one in (books, again)]
+        assert hours(rings[1], 295) == hours(rings[0], 295)
 
 
 def test_what_is_off_the_roster_is_forgotten_and_what_comes_later_is_not_claimed() -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from streamwatch.coverage.books import Books
 from streamwatch.coverage.breaches import OnBreach
-from streamwatch.domain.coverage import BooksRecord
+from streamwatch.domain.coverage import BooksRecord, Page
 from streamwatch.domain.streams import Reason, StreamId
 
 TICK_S = 0.05
@@ -188,7 +188,7 @@ class _Daemon:
 
     def _write(self, tick: int) -> None:
         record = self.books.record(self.now(tick), wall=tick * TICK_S, boot=str(self._boot))
-        self._record = _through(record, self._record)
+        self._record = through(record, self._record)
         self.books.recorded(record)
 
     def _come_back(self, tick: int) -> None:
@@ -220,17 +220,20 @@ class _Daemon:
                 self.books.sampled(stream, arrival=word.arrival * TICK_S - self._shift, gap_s=None, now=now)
 
 
-def _through(record: BooksRecord, before: BooksRecord | None = None) -> BooksRecord:
-    """As a ledger keeps it: buckets that are not written again stay."""
+def through(record: BooksRecord, before: BooksRecord | None = None) -> BooksRecord:
+    """As a ledger keeps it: what is not written again stays, until it is said to be gone."""
     kept: dict[tuple[str, str], dict[tuple[int, int], object]] = {}
+    facts: dict[tuple[str, str], str] = {}
     for one in (before, record):
         for page in one.pages if one else ():
+            facts[page.kind, page.name] = page.facts
             kept.setdefault((page.kind, page.name), {}).update({(b.width_s, b.number): b for b in page.buckets})
     pages = tuple(
-        type(page)(page.kind, page.name, page.facts, tuple(kept[page.kind, page.name].values()))
-        for page in record.pages
+        Page(kind, name, facts[kind, name], tuple(buckets.values()))
+        for (kind, name), buckets in kept.items()
+        if kind != "stream" or name not in record.gone
     )
-    return BooksRecord(record.at, record.wall, record.monotonic, record.boot, pages, record.gone, record.oldest)
+    return replace(record, pages=pages, gone=())
 
 
 # --- worlds --------------------------------------------------------------------------------------------------------

@@ -91,7 +91,10 @@ class Stage:
         self.ledger = ledger or FakeLedger(self.clock)
         self.fleet = FakeFleet()
         self.metrics, self.health = Metrics(), Health()
-        self.books = Books(on_breach=lambda event: self.crier.heard(event))  # noqa: PLW0108
+        self.books = Books(
+            on_breach=lambda event: self.crier.heard(event),  # noqa: PLW0108
+            wall=lambda moment: self.clock.now().timestamp() - self.clock.monotonic() + moment,
+        )
         self.topics = Topics("streamwatch/v1", "edge-1")
         clock = self.clock
 
@@ -205,13 +208,13 @@ class Stage:
         )
 
     async def sample(self, name: str, *, gap_s: float | None = None, corrupt: bool = False,
-                     blind: bool = False) -> None:  # fmt: skip
+                     blind: bool = False, ago: float = 0.0) -> None:  # fmt: skip
         line = ScoreLine(detector="cards", values=(("test_card", 0.1),), infer_s=0.001)
         now = self.clock.monotonic()
         await self.reception.on_message(
             0,
             Sampled(
-                epoch=1, stream=name, session="s1", at=self.clock.now(), arrival=now, media_s=now, gap_s=gap_s,
+                epoch=1, stream=name, session="s1", at=self.clock.now(), arrival=now - ago, media_s=now, gap_s=gap_s,
                 key=True, corrupt=corrupt, blind=blind, decode_s=0.01, scores=(line,),
             ),
         )  # fmt: skip

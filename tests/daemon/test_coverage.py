@@ -44,6 +44,43 @@ async def test_a_broken_promise_is_told_when_it_begins_and_when_it_ends() -> Non
         assert 'streamwatch_breaches_total{reason="stalled"} 1.0' in stage.metrics.render().decode()
 
 
+@pytest.mark.parametrize("set_s", [0.02, -0.02, 3600, -3600])
+async def test_both_documents_of_a_breach_have_one_beginning_whatever_the_clock_and_late_frames_do(set_s) -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        await stage.covered("lobby")
+        await stage.pass_time(14)
+        await stage.sample("lobby", ago=11)  # so it was covered for longer, and is not now
+        stage.clock.set_s = set_s
+        await stage.pass_time(5)
+        await stage.sample("lobby")
+        await stage.pass_time(1)
+        begun, ended = stage.said("streams/lobby/breaches")
+        assert [one["event"] for one in (begun, ended)] == ["begun", "ended"]
+        for name in ("stream", "session", "from"):
+            assert ended[name] == begun[name]
+        assert ended["to"] >= ended["from"]
+        assert ended["uncovered_s"] == pytest.approx(6, abs=0.3)
+
+
+async def test_a_breach_that_lasts_over_a_restart_keeps_its_beginning() -> None:
+    first = Stage(setup_of(spec("lobby")))
+    async with running(first):
+        await first.covered("lobby")
+        await first.pass_time(13.3)
+    first.clock.advance(20)
+    first.clock.set_s = 0.77
+    second = Stage(setup_of(spec("lobby")), ledger=first.ledger, clock=first.clock)
+    async with running(second):
+        await second.level("lobby")
+        await second.sample("lobby")
+        await second.pass_time(1)
+    [begun], [ended] = first.said("streams/lobby/breaches"), second.said("streams/lobby/breaches")
+    assert (begun["event"], ended["event"]) == ("begun", "ended")
+    for name in ("stream", "session", "from"):
+        assert ended[name] == begun[name]
+
+
 async def test_while_the_broker_is_away_breaches_wait_in_order_and_the_oldest_give_way(monkeypatch) -> None:
     monkeypatch.setattr(crier, "QUEUE", 3)
     stage = Stage(setup_of(spec("lobby")))

@@ -54,11 +54,24 @@ def test_stretched_suspicion_is_declared_by_itself(pressure: Pressure, health: H
     assert "1.75 times more seldom" in reason
 
 
-def test_small_changes_are_not_said_again(pressure: Pressure, health: Health) -> None:
-    pressure.beat(0, beat(1.55))
+@pytest.mark.parametrize("story", [[1.55, 1.8, 1.3, 2.3], [3.5, 4.4, 2.7, 5.3], [40.0, 11.0, 200.0, 10.5]])
+def test_figures_that_wander_are_not_said_again(pressure: Pressure, health: Health, story: list[float]) -> None:
+    pressure.beat(0, beat(story[0], suspicion=story[0]))
     health.changed = False
-    pressure.beat(0, beat(1.65))
-    assert not health.changed
+    for factor in story[1:]:
+        pressure.beat(0, beat(factor, suspicion=factor))
+        assert not health.changed, factor
+
+
+def test_a_third_more_or_less_is_said_and_beyond_ten_times_only_that(pressure: Pressure, health: Health) -> None:
+    said = []
+    for load in (1.7, 2.3, 2.4, 3.1, 3.4, 9.5, 12.0, 14.0, 10.0, 6.0, 1.1, 0.9, 1.1):
+        pressure.beat(0, beat(load))
+        said.append(next(iter(health.reasons), "").partition(" have ")[2].partition(" times")[0])
+    assert said == [
+        "about 1.75", "about 1.75", "about 2.5", "about 2.5", "about 4", "about 10", "about 10", "more than 10",
+        "more than 10", "about 6", "about 1.25", "", "about 1.25",
+    ]  # fmt: skip
 
 
 def test_figures_say_it_too(pressure: Pressure, metrics: Metrics) -> None:

@@ -10,6 +10,7 @@ from streamwatch.domain.decisions import CloseWhen, Level, OpenWhen, Severity, S
 from streamwatch.domain.evasion import Glance, Sign
 from streamwatch.domain.streams import Reason
 from streamwatch.evasion.rules import builtin, rule_name
+from streamwatch.evasion.sessions import Sessions
 from streamwatch.evasion.signs import StreamSigns
 from tests.evasion.play import ALL, BLACK, BLUE, DARK_SCENE, NEARLY_BLACK, Play, opened, scene
 
@@ -280,12 +281,25 @@ def test_every_four_sessions_are_told_once() -> None:
     assert len(opened(play)) == 2
 
 
-@pytest.mark.parametrize("lasted", [[12, 12, 12, 40] * 4, [25] * 10, [12, 12, 12]])
+@pytest.mark.parametrize("lasted", [[12, 12, 12, 600] * 4, [25] * 10, [12, 12, 12]])
 def test_a_bad_line_is_no_pattern(lasted: list[float]) -> None:
     play = Play()
     sessions(play, *lasted)
     play.run(10)
     assert play.told == []
+
+
+def test_a_session_that_stays_just_long_enough_does_not_clear_the_count() -> None:
+    play = Play()
+    sessions(play, *[12, 12, 12, 21] * 5)
+    assert [name for _, name in opened(play)] == ["reconnects"] * 3, "fifteen short ones"
+
+
+def test_short_sessions_are_forgotten_in_a_long_one() -> None:
+    told = Sessions(20.0)
+    for began in (0.0, 17.0, 34.0, 51.0):
+        told.begins(began, began - 5)
+    assert [told.reconnects(now) for now in (60.0, 620.0, 700.0)] == [0.6, 0.4, 0.0]
 
 
 def test_short_sessions_over_a_long_time_are_no_pattern() -> None:

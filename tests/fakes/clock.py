@@ -17,12 +17,14 @@ class FakeClock:
         self._start = start
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._count = 0
+        self.set_s = 0.0
+        """By how much somebody, or a time server, has set the wall clock forward."""
 
     def monotonic(self) -> float:
         return self._now
 
     def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=self._now - self._start)
+        return EPOCH + timedelta(seconds=self._now - self._start + self.set_s)
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
