@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from streamwatch.coverage.breaches import Breach, WallOf
+from streamwatch.coverage.breaches import NAMELESS_S, TRIFLE_S, Breach, WallOf
 from streamwatch.coverage.rings import NOTHING, Rings, Sums
 from streamwatch.coverage.timeline import Mark, Timeline
 from streamwatch.domain.streams import Reason, State, StreamState
@@ -76,17 +76,18 @@ class Account:
             return State.CONNECTING, Reason.CONNECTING
         return State.COVERED, None
 
-    def broken(self, deadline: float, wall: WallOf | None) -> Breach:
+    def broken(self, deadline: float, wall: WallOf | None, now: float) -> Breach:
         """The breach that began at this deadline, or when the promise was made that it breaks."""
         started = max(deadline, self.promised_at)
         return Breach(
             started=started,
-            reason=self.line.reason_at(started),
+            reason=self.fault if now - started <= NAMELESS_S + PATIENCE_S else self.line.reason_at(started),
             session=self.session,
             max_gap_s=self.max_gap_s,
             watched_until=deadline - self.max_gap_s,
             told=started,
             began_at=wall(started) if wall else None,
+            named=self.reason is not None,
         )
 
     def open_part(self, until: float) -> Sums:
@@ -100,6 +101,6 @@ class Account:
             live += end - start
             if reason is not None:
                 uncovered += end - start
-                breaches += start > before + _SAME_S
+                breaches += start > before + _SAME_S and end - start >= TRIFLE_S - _SAME_S
                 before = end
         return Sums(live, uncovered, breaches)

@@ -132,6 +132,8 @@ class Books:
         # A watcher that is still connecting knows nothing of what was live before it: live until it ended.
         account.ended = ended
         account.session = session
+        if reason is not None and account.reason is None:
+            self._promises.named(account, reason, now)
         account.reason = reason
         account.detail = detail
         self._mark(stream, account, now)

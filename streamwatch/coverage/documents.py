@@ -126,10 +126,12 @@ class BreachDocument(Document):
     stream: Text
     session: Annotated[str, _cut(32), Field(max_length=32)]
     reason: Reason
-    """Of its first second."""
+    """Of its first seconds; the last word on it is in `ended`."""
     from_: At = Field(alias="from", description="UTC, RFC 3339: when the promise broke, as it was told first")
     to: At | None
     """Arrival of the frame that ended it, or the stream's end; null while it lasts. Not before `from`."""
+    ended_by: Literal["frame", "end", "promise"] | None
+    """A frame was examined; the stream ended, unseen; another promise holds. Null while it lasts."""
     uncovered_s: Seconds
     """So far, or in the end; 0 where a frame that was reported late shows that the promise was kept."""
     max_gap_s: Seconds
@@ -226,6 +228,7 @@ def breach_document(event: BreachEvent, *, stream: str, started: str, ended: str
         reason=event.reason,
         from_=started,
         to=ended,
+        ended_by=event.ended_by,
         uncovered_s=round(event.uncovered_s, 3),
         max_gap_s=event.max_gap_s,
         worst_gap_s=round(event.worst_gap_s, 3),

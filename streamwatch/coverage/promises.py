@@ -10,8 +10,8 @@ import heapq
 from collections.abc import Iterator, Mapping
 
 from streamwatch.coverage.account import PATIENCE_S, Account
-from streamwatch.coverage.breaches import SHORT_S, Breach, BreachEvent, OnBreach, WallOf
-from streamwatch.domain.streams import StreamId
+from streamwatch.coverage.breaches import NAMELESS_S, SHORT_S, Breach, BreachEvent, EndedBy, OnBreach, WallOf
+from streamwatch.domain.streams import Reason, StreamId
 
 
 def _nobody(_: BreachEvent) -> None:
@@ -40,14 +40,17 @@ class Promises:
         deadline = account.deadline
         if deadline is None:
             return
-        if now <= deadline + PATIENCE_S:
+        tell_at = deadline + (PATIENCE_S if account.reason is not None else NAMELESS_S)
+        if now <= tell_at:
             if now <= deadline:
-                self._close(stream, account, now)  # the promise itself was changed meanwhile
-            if account.due is None or account.due > deadline + PATIENCE_S:
-                account.due = deadline + PATIENCE_S
+                self._close(stream, account, now, "promise")  # it was changed meanwhile
+            # First its state becomes uncovered, then the breach is told.
+            next_at = min(deadline + PATIENCE_S, tell_at) if now <= deadline + PATIENCE_S else tell_at
+            if account.due is None or account.due > next_at:
+                account.due = next_at
                 heapq.heappush(self._due, (account.due, stream))
         elif account.breach is None:
-            account.breach = account.broken(deadline, self._wall)
+            account.breach = account.broken(deadline, self._wall, now)
             self._tell(account.breach.begun(stream, now))
 
     def sampled(
@@ -57,33 +60,38 @@ class Promises:
         if account.breach is not None:
             self._contradict(stream, account, account.breach, arrival, now)
         elif deadline is not None:
-            self._missed(stream, account, deadline, arrival)
+            self._missed(stream, account, deadline, arrival, "frame")
 
     def over(self, stream: StreamId, account: Account, now: float) -> None:
         """The stream's live time is over, and with it what was promised."""
         deadline = account.deadline
         if account.breach is not None:
-            self._close(stream, account, now)
+            self._close(stream, account, now, "end")
         elif deadline is not None:
-            self._missed(stream, account, deadline, now)
+            self._missed(stream, account, deadline, now, "end")
 
-    def _close(self, stream: StreamId, account: Account, at: float) -> None:
+    def named(self, account: Account, reason: Reason, now: float) -> None:
+        """The watcher says what stands in the way."""
+        if account.breach is not None:
+            account.breach.name(reason, now)
+
+    def _close(self, stream: StreamId, account: Account, at: float, by: EndedBy) -> None:
         breach, account.breach = account.breach, None
         if breach is not None:
-            self._tell(breach.ended(stream, at))
+            self._tell(breach.ended(stream, at, by))
 
-    def _missed(self, stream: StreamId, account: Account, deadline: float, at: float) -> None:
+    def _missed(self, stream: StreamId, account: Account, deadline: float, at: float, by: EndedBy) -> None:
         """A breach that began after streams were judged last is over already: tell both."""
         if at - deadline >= SHORT_S:
-            breach = account.broken(deadline, self._wall)
+            breach = account.broken(deadline, self._wall, at)
             self._tell(breach.begun(stream, at))
-            self._tell(breach.ended(stream, at))
+            self._tell(breach.ended(stream, at, by))
 
     def _contradict(self, stream: StreamId, account: Account, breach: Breach, arrival: float, now: float) -> None:
         """A frame was examined during a breach: it ended then; reported late, it shows a later beginning or none."""
         deadline = account.deadline
         if arrival > breach.started or deadline is None or now <= deadline:
-            self._close(stream, account, arrival)
+            self._close(stream, account, arrival, "frame")
         else:
             breach.started = max(breach.started, deadline)
             breach.watched_until = deadline - account.max_gap_s

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 
 from streamwatch.coverage.account import Account
+from streamwatch.coverage.breaches import TRIFLE_S
 from streamwatch.coverage.rings import DAY, STEP_S, Rings, Sums
 from streamwatch.coverage.timeline import Span
 from streamwatch.domain.streams import Reason
@@ -102,6 +103,8 @@ class Tally:
         account.uncovered_s[reason] = account.uncovered_s.get(reason, 0.0) + end - start
         self.uncovered_s[reason] += end - start
         begins = start > account.uncovered_until + _ROUNDING_S
+        if begins and end - start < TRIFLE_S - _ROUNDING_S:
+            return 0  # if it goes on, it begins with what comes next
         account.uncovered_until = end
         if begins:
             self.breaches[reason] += 1

@@ -33,6 +33,14 @@ LINES = 5
 QUIET_S = 10.0
 
 
+_WORDS = {
+    None: "promise broken",
+    "frame": "promise kept again",
+    "end": "ended unseen",
+    "promise": "another promise holds",
+}
+
+
 class Crier:
     """Hears the books, publishes, logs."""
 
@@ -106,7 +114,9 @@ class Crier:
         if now < self._sum_up_at:
             return
         if self._unsaid:
-            log.warning("promises", **dict(self._unsaid), seconds=QUIET_S)
+            begun, ended = self._unsaid.pop("begun", 0), self._unsaid.pop("ended", 0)
+            reasons = {reason: count for reason, count in self._unsaid.items() if count}
+            log.warning("further promises broken and kept again", broken=begun, over=ended, within_s=QUIET_S, **reasons)
             self._unsaid.clear()
             self._sum_up_at = now + QUIET_S  # it goes on: stay with sums
         else:
@@ -120,8 +130,9 @@ class Crier:
             self._unsaid[event.reason.value] += event.event == "begun"
             return
         self._lines += 1
-        log.warning(
-            "promise broken" if event.event == "begun" else "promise kept again",
+        say = log.info if event.ended_by in ("frame", "promise") else log.warning
+        say(
+            _WORDS[event.ended_by],
             stream=self._setup().shown(event.stream),
             reason=event.reason.value,
             max_gap_s=event.max_gap_s,

@@ -86,7 +86,7 @@ def test_a_frame_reported_late_that_arrived_in_time_ends_it_as_never_having_been
     story.until(13)
     story.frame(9.5)
     story.until(15)
-    assert story.told == [("begun", "overload", 10.0, None, 1.25), ("ended", "overload", 10.0, 10.0, 0.0)]
+    assert story.told == [("begun", "overload", 10.0, None, 2.25), ("ended", "overload", 10.0, 10.0, 0.0)]
     story.frame(15)
     assert story.counted() == {}
 
@@ -97,7 +97,7 @@ def test_a_frame_reported_late_shortens_what_goes_on_and_leaves_its_name() -> No
     story.frame(3)  # so it was covered until 13
     story.until(18)
     story.frame(17.5)
-    assert story.told == [("begun", "overload", 10.0, None, 1.25), ("ended", "overload", 10.0, 17.5, 4.5)]
+    assert story.told == [("begun", "overload", 10.0, None, 2.25), ("ended", "overload", 10.0, 17.5, 4.5)]
     assert story.counted() == {"overload": 1}
 
 
@@ -107,7 +107,7 @@ def test_a_frame_reported_so_late_that_its_own_promise_is_about_to_break_neither
     story.frame(3.5)  # covered until 13.5, half a second ago
     story.until(20)
     story.frame(19.5)
-    assert story.told == [("begun", "overload", 10.0, None, 1.25), ("ended", "overload", 10.0, 19.5, 6.0)]
+    assert story.told == [("begun", "overload", 10.0, None, 2.25), ("ended", "overload", 10.0, 19.5, 6.0)]
     assert story.heard[1].worst_gap_s == pytest.approx(16)
 
 
@@ -136,10 +136,37 @@ def test_the_end_of_the_stream_or_its_removal_ends_it() -> None:
 
 def test_a_longer_promise_ends_it_too() -> None:
     story = Story()
-    story.until(12)
-    story.books.watch(A, max_gap_s=20, now=12)
     story.until(13)
+    story.books.watch(A, max_gap_s=20, now=13)
+    story.until(14)
     assert [event for event, *_ in story.told] == ["begun", "ended"]
+    assert story.heard[1].ended_by == "promise"
+
+
+def test_a_breach_has_the_reason_that_the_watcher_gives_a_moment_later() -> None:
+    story = Story()
+    story.until(11.5)
+    story.say(Reason.BLIND)
+    story.until(20)
+    story.frame(19)
+    assert [(event, reason) for event, reason, *_ in story.told] == [("begun", "blind"), ("ended", "blind")]
+    assert story.heard[1].ended_by == "frame"
+
+
+def test_a_stream_that_ends_unseen_does_not_read_as_a_promise_kept_again() -> None:
+    story = Story()
+    story.until(15)
+    story.say(None, ended=True)
+    assert [event.ended_by for event in story.heard] == [None, "end"]
+
+
+def test_keys_that_come_a_trifle_late_all_the_time_break_nothing_though_their_time_is_counted() -> None:
+    story = Story()
+    for number in range(1, 20):
+        story.until(number * 10.05)
+        story.frame(number * 10.05)
+    assert story.counted() == {}
+    assert story.books.uncovered_total[Reason.OVERLOAD] > 0.5
 
 
 def test_one_that_began_and_ended_while_the_loop_was_held_up_is_told_whole() -> None:

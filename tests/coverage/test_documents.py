@@ -59,12 +59,13 @@ def test_origins_give_way_to_some_of_what_is_uncovered_and_not_to_all_of_it():
 def test_a_breach_of_a_stream_with_a_long_name_can_be_told():
     document = BreachDocument(
         event="ended", stream="🎥" * 500, session="s" * 100, reason=Reason.QUARANTINED, from_=AT, to=AT,
-        uncovered_s=1e9, max_gap_s=3600, worst_gap_s=1e9,
+        ended_by="promise", uncovered_s=1e9, max_gap_s=3600, worst_gap_s=1e9,
     )  # fmt: skip
     said = json.loads(document.payload())
     assert len(document.payload()) <= MAX_BYTES
     assert set(said) == {
-        "schema", "event", "stream", "session", "reason", "from", "to", "uncovered_s", "max_gap_s", "worst_gap_s",
+        "schema", "event", "stream", "session", "reason", "from", "to", "ended_by", "uncovered_s", "max_gap_s",
+        "worst_gap_s",
     }  # fmt: skip
     assert said["schema"] == "streamwatch.breach/1"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from streamwatch.coverage.books import Books
-from streamwatch.coverage.breaches import OnBreach
+from streamwatch.coverage.breaches import TRIFLE_S, OnBreach
 from streamwatch.domain.coverage import BooksRecord, Page
 from streamwatch.domain.streams import Reason, StreamId
 
@@ -72,7 +72,7 @@ def _painted(said: list[Word], length: int) -> Truth:
             arrived[word.arrival] = 1
     waiting = iter(said)
     word = next(waiting, None)
-    holds, newest, before = _Holds(), -(10**9), False
+    holds, newest, run = _Holds(), -(10**9), 0
     for tick in range(length):
         while word is not None and word.tick <= tick:
             holds.hear(word, tick)
@@ -80,14 +80,14 @@ def _painted(said: list[Word], length: int) -> Truth:
         if arrived[tick]:
             newest = tick
         if holds.live_since is None:
-            before = False
+            run = 0
             continue
         found.live += 1
         uncovered = tick - max(newest, holds.live_since) >= holds.gap
         if uncovered:
             found.uncovered[holds.fault] += 1
-            found.breaches += not before
-        before = uncovered
+        run = run + 1 if uncovered else 0
+        found.breaches += run == round(TRIFLE_S / TICK_S)
     return found
 
 

@@ -131,8 +131,10 @@ async def test_hundreds_that_break_at_once_are_a_few_lines(monkeypatch) -> None:
     for _ in range(30):
         stage.clock.advance(1)
         stage.crier.tick()
-    assert [line["event"] for line in log.lines] == ["promise broken"] * crier.LINES + ["promises"]
-    assert (log.lines[-1]["begun"], log.lines[-1]["watcher"]) == (295, 295)
+    assert [line["event"] for line in log.lines] == ["promise broken"] * crier.LINES + [
+        "further promises broken and kept again"
+    ]
+    assert (log.lines[-1]["broken"], log.lines[-1]["watcher"]) == (295, 295)
 
 
 async def test_coverage_names_windows_origins_and_breaches() -> None:
