@@ -60,7 +60,7 @@ def _sums(node: dict[str, Any], origins: list[dict[str, Any]]) -> RenderableType
             Text(name, style="bold" if row is node else ""),
             str(row["live"]),
             Text(str(row["covered"]), style="red" if missing else "green"),
-            *(_share(row[f"coverage_{window}"], row["live"]) for window in ("1m", "1h", "24h")),
+            *(_share(row[f"coverage_{window}"]) for window in ("1m", "1h", "24h")),
         )
     words = [f"longest wait {_seconds(node['worst_gap_s'])}", f"{node['breaches_1h']} promises broken in an hour"]
     if node["connecting"]:
@@ -71,9 +71,8 @@ def _sums(node: dict[str, Any], origins: list[dict[str, Any]]) -> RenderableType
 def _uncovered(answer: dict[str, Any], uncovered: list[dict[str, Any]], most: int, *, wide: bool) -> RenderableType:
     total = answer["node"]["uncovered"]
     if not total:
-        said = "every live stream is covered" if answer["node"]["live"] else "no stream is live"
-        return Panel(Text(said, style="green" if answer["node"]["live"] else "yellow"), title="uncovered now: 0",
-                     title_align="left")  # fmt: skip
+        said, style = _nothing_uncovered(answer["node"])
+        return Panel(Text(said, style=style), title="uncovered now: 0", title_align="left")
     table = Table(box=None, pad_edge=False, expand=True)
     table.add_column("stream", no_wrap=True, overflow="ellipsis", ratio=3)
     for column, least in (("reason", 11), ("for", 8), ("last frame", 16), ("1 h", 8), ("broken", 6)):
@@ -87,13 +86,23 @@ def _uncovered(answer: dict[str, Any], uncovered: list[dict[str, Any]], most: in
             Text(stream["reason"] or "", style="bold red"),
             _ago(answer["at"], stream["since"]),
             "" if stream["gap_now_s"] is None else _gap(stream),
-            _share(stream["coverage_1h"], 1),
+            _share(stream["coverage_1h"]),
             f"{stream['breaches_1h']}x",
             *([Text(printable(stream["detail"], 80), style="dim")] if wide else []),
         )
     more = total - len(shown)
     body: RenderableType = Group(table, Text(f"and {more} more", style="dim")) if more else table
     return Panel(body, title=f"uncovered now: {total}", title_align="left", border_style="red")
+
+
+def _nothing_uncovered(node: dict[str, Any]) -> tuple[str, str]:
+    """What it means that nothing is uncovered, in words and a style: safety, or silence."""
+    if node["live"]:
+        return "every live stream is covered", "green"
+    if node["coverage_24h"] is not None:
+        return "no stream is live now", "yellow"
+    waited = f"; streams waited for: {node['connecting']}" if node["connecting"] else ""
+    return f"nothing was live{waited}", "yellow"
 
 
 def _gaps(waiting: list[dict[str, Any]]) -> RenderableType:
@@ -119,8 +128,8 @@ def _gap(stream: dict[str, Any]) -> str:
     return f"{_seconds(stream['gap_now_s'])} of {_seconds(stream['max_gap_s'])}"
 
 
-def _share(ratio: float, live: int) -> Text:
-    if not live and ratio >= 1:
+def _share(ratio: float | None) -> Text:
+    if ratio is None:  # nothing was live
         return Text("-", style="dim")
     style = "green" if ratio >= _GOOD else "yellow" if ratio >= _FAIR else "red"
     return Text(f"{_down(ratio * 100)} %", style=style)

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from streamwatch.cli import coverage_view
+from streamwatch.cli import coverage_view, demo_view
 from streamwatch.cli.coverage import ask
 from streamwatch.cli.main import app
 from streamwatch.domain.errors import OutsideError, UserError
@@ -81,6 +81,45 @@ def test_it_ends_with_1_where_something_live_is_uncovered(uncovered: int, status
     assert (shown.exit_code, machine.exit_code) == (status, status)
     assert f"uncovered now: {uncovered}" in shown.stdout
     assert json.loads(machine.stdout) == said
+
+
+SILENT = {"coverage_1m": None, "coverage_1h": None, "coverage_24h": None}
+
+
+def test_where_nothing_was_live_it_says_so_and_ends_with_0() -> None:
+    said = answer(0, 0, origins=1)
+    said["node"] |= SILENT
+    said["origins"][0] |= SILENT
+    with daemon(json.dumps(said).encode()) as url:
+        shown = CliRunner().invoke(app, ["coverage", "--url", url])
+        machine = CliRunner().invoke(app, ["coverage", "--url", url, "--json"])
+    assert (shown.exit_code, machine.exit_code) == (0, 0)
+    assert "nothing was live; streams waited for: 1" in shown.stdout
+    assert "%" not in shown.stdout
+    assert json.loads(machine.stdout)["node"]["coverage_1h"] is None
+
+
+def test_what_was_live_once_is_not_told_as_never() -> None:
+    text = "\n".join(drawn(100, lambda: coverage_view.draw(answer(0, 0), width=100, height=None)))
+    assert "no stream is live now" in text
+    assert "95.00 %" in text
+
+
+@pytest.mark.parametrize(
+    ("live", "covered", "hour", "day", "said"),
+    [
+        (0, 0, None, None, "nothing was live yet"),
+        (0, 0, None, 1.0, "nothing is live"),
+        (2, 2, None, None, "2 of 2 live streams covered"),
+        (2, 1, 0.9, 0.9, "1 of 2 live streams covered, 95% of the last minute"),
+    ],
+)
+def test_the_demo_tells_no_share_of_nothing(
+    live: int, covered: int, hour: float | None, day: float | None, said: str
+) -> None:
+    document = {"streams_live": live, "streams_covered": covered, "coverage_1m": 0.95, "coverage_1h": hour,
+                "coverage_24h": day}  # fmt: skip
+    assert demo_view.coverage_line(document) == said
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"hello", 200), (b"{}", 200), (b"[]", 200), (b"", 404), (b"", 500)])
