@@ -22,6 +22,7 @@ from streamwatch.sandbox.report import LayerState
 BROKER_S = 6.0
 STREAM_S = 8.0
 AT_ONCE = 4
+"""Streams tried at the same time, each in a watcher of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def sandbox() -> tuple[LayerState, ...]:
 
 
 async def connect(ready: Settings) -> list[Finding]:
-    """Try everything outside; never raises for what is found there."""
+    """Try everything outside, streams in the configuration's order; never raises for what is found there."""
     tried = asyncio.Semaphore(AT_ONCE)
 
     async def try_stream(spec: StreamSpec) -> Finding:
@@ -109,7 +110,7 @@ async def _stream(spec: StreamSpec, ready: Settings) -> Finding:
         reason = found.reason.value if found.reason else "silent"
         return Finding(name, good=False, said=f"{reason}{': ' + found.detail if found.detail else ''}")
     interval = "unknown" if found.key_interval_s is None else f"{found.key_interval_s:.1f} s"
-    price = cost(found)
+    price = cost(found, spec.sampling.max_gap_s)
     spent = "" if price["decode_s_per_min"] is None else f", {price['decode_s_per_min']:.2g} s of decoding a minute"
     said = (
         f"{found.codec} {found.width}x{found.height}, key interval {interval}; "

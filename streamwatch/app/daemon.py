@@ -34,7 +34,7 @@ from streamwatch.daemon.reception import Reception
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.service import DaemonService, Parts
 from streamwatch.daemon.setup import Setup
-from streamwatch.domain.alerts import AlertEvent
+from streamwatch.domain.alerts import AlertEvent, Event
 from streamwatch.domain.clock import Clock, SystemClock
 from streamwatch.domain.decisions import Severity
 from streamwatch.domain.streams import Reason, StreamId
@@ -124,7 +124,8 @@ def compose(
         health.mend("ledger")  # it was written
         metrics.alerts.labels(event.severity.value, event.event.value).inc()
         delivery.call()
-        log.warning(
+        say = log.warning if wants_eyes(event) else log.info
+        say(
             "alert",
             step=event.event.value,
             alert_id=event.alert_id,
@@ -237,6 +238,14 @@ def compose(
     )
     service = DaemonService(parts, ready.setup)
     return service, metrics, Glance(node=config.node, books=books, setup=setup, clock=clock)
+
+
+def wants_eyes(event: AlertEvent) -> bool:
+    """Whether a step of an alert is a warning in the log: what changes for people, of what is meant for them now.
+
+    The rest is said at info: self-tests, low ones, and every `updated`, which comes with each new hit.
+    """
+    return event.severity in (Severity.HIGH, Severity.URGENT) and event.event is not Event.UPDATED
 
 
 def _boot() -> str:

@@ -49,6 +49,11 @@ class Settings:
         return self.config.limits.watchers or len(os.sched_getaffinity(0))
 
     @property
+    def builtin_rules(self) -> int:
+        """How many rules hold beside those of the file: those about evasion."""
+        return len(self.setup.desk_rules) - len(self.config.rules)
+
+    @property
     def state_folder(self) -> Path:
         """Where the ledger lives."""
         return Path(self.config.state.folder)

@@ -33,7 +33,7 @@ def check(
     config_ = ready.config
     terminal.out.print(
         f"{config}: good: node {config_.node}, {len(config_.streams)} streams, {len(config_.detectors)} detectors, "
-        f"{len(config_.rules)} rules, {ready.watchers} watchers",
+        f"{len(config_.rules)} rules and {ready.builtin_rules} built in about evasion, {ready.watchers} watchers",
     )
     if not connect:
         return

@@ -8,8 +8,9 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -24,10 +25,16 @@ REFRESH_S = 1.0
 _PATIENCE_S = 5.0
 _MAX_ANSWER = 4 * 1024 * 1024
 _DEFAULT_URL = "http://127.0.0.1:9464"
+_WHERE = (
+    "Say where it listens: `streamwatch coverage CONFIG`, with the daemon's configuration, or "
+    "`streamwatch coverage --url http://HOST:PORT`"
+)
 
 
 def coverage(
-    config: Path = typer.Argument(None, metavar="[CONFIG]", help="The daemon's configuration, for its http.listen."),
+    config: Path | None = typer.Argument(
+        None, metavar="[CONFIG]", help="The daemon's configuration, for its http.listen."
+    ),
     url: str = typer.Option("", help=f"Where the daemon listens; default: as in CONFIG, or {_DEFAULT_URL}."),
     watch: bool = typer.Option(False, "--watch", help="Look again every second, until interrupted."),
     as_json: bool = typer.Option(
@@ -39,10 +46,14 @@ def coverage(
     Exit codes: 0 every live stream is covered, 1 some are not, 2 wrong arguments or configuration, 3 no daemon answers.
     """
     address = _address(config, url)
+    try:
+        answer = ask(address)  # also before watching: who was never there is a mistake; who goes away comes back
+    except OutsideError as error:
+        if config is not None or url:
+            raise
+        raise OutsideError(f"{error} {_WHERE}") from error
     if watch:
-        _watch(address, as_json=as_json)
-        return
-    answer = ask(address)
+        _watch(address, answer, as_json=as_json)
     if as_json:
         typer.echo(json.dumps(answer))
     else:
@@ -70,24 +81,33 @@ def ask(address: SafeUrl) -> dict[str, Any]:
     return answer
 
 
-def _watch(address: SafeUrl, *, as_json: bool) -> None:
-    answer = ask(address)  # who was never there is a mistake; who goes away comes back
+def _watch(address: SafeUrl, answer: dict[str, Any], *, as_json: bool) -> NoReturn:
     if as_json:
         while True:
             typer.echo(json.dumps(answer))
             time.sleep(REFRESH_S)
             answer = ask(address)
-    console, trouble = Console(highlight=False), ""
-    with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
-        while True:
-            live.update(
-                coverage_view.draw(answer, width=console.width, height=console.height, trouble=trouble), refresh=True
-            )
-            time.sleep(REFRESH_S)
-            try:
-                answer, trouble = ask(address), ""
-            except OutsideError as error:
-                trouble = str(error)
+    console = Console(highlight=False)
+    if not console.is_terminal:  # one picture after another: `Live` would keep them all back, and show the last
+        for now, trouble in _looks(address, answer):
+            console.print(coverage_view.draw(now, width=console.width, height=None, trouble=trouble))
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        for now, trouble in _looks(address, answer):
+            picture = coverage_view.draw(now, width=console.width, height=console.height, trouble=trouble)
+            live.update(picture, refresh=True)
+    raise AssertionError("looks for ever")
+
+
+def _looks(address: SafeUrl, answer: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The daemon's answer every second, for ever; where none comes the last one, and why."""
+    trouble = ""
+    while True:
+        yield answer, trouble
+        time.sleep(REFRESH_S)
+        try:
+            answer, trouble = ask(address), ""
+        except OutsideError as error:
+            trouble = str(error)
 
 
 def _address(config: Path | None, url: str) -> SafeUrl:

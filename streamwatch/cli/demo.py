@@ -75,8 +75,5 @@ def _say(what: str, document: dict[str, Any]) -> None:
             reasons = f": {'; '.join(document['reasons'])}" if document["reasons"] else ""
             line = f"daemon: {document['state']}{reasons}"
         case _:
-            line = (
-                f"coverage: {document['streams_covered']} of {document['streams_live']} live streams covered, "
-                f"{document['coverage_1m']:.0%} of the last minute"
-            )
+            line = f"coverage: {demo_view.coverage_line(document)}"
     typer.echo(f"{at}  {line}")

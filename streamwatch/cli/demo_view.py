@@ -41,6 +41,14 @@ def alert_line(document: dict[str, Any]) -> str:
     )
 
 
+def coverage_line(document: dict[str, Any]) -> str:
+    """The node's coverage in words; no share of nothing is told."""
+    if not document["streams_live"]:
+        return "nothing is live" if document["coverage_24h"] is not None else "nothing was live yet"
+    said = f"{document['streams_covered']} of {document['streams_live']} live streams covered"
+    return said if document["coverage_1h"] is None else f"{said}, {document['coverage_1m']:.0%} of the last minute"
+
+
 def _streams(scene: Scene, *, with_address: bool) -> RenderableType:
     if not scene.streams:
         return Text("starting …", style="dim")
@@ -90,8 +98,7 @@ def _foot(scene: Scene) -> RenderableType:
     for name, address in scene.addresses.items():
         table.add_row(name, address)
     if scene.coverage:
-        covered, live = scene.coverage["streams_covered"], scene.coverage["streams_live"]
-        table.add_row("coverage", f"{covered} of {live} live streams, {scene.coverage['coverage_1m']:.0%} of a minute")
+        table.add_row("coverage", coverage_line(scene.coverage))
     if scene.status:
         table.add_row("daemon", scene.status["state"] + "".join(f"; {reason}" for reason in scene.status["reasons"]))
     table.add_row("", Text("Ctrl-C ends everything; nothing was stored but alert texts, in a folder that goes with it"))

@@ -52,6 +52,7 @@ def remarks(config: Any) -> Iterator[Finding]:
                 "srt is read only where FFmpeg was built with it, which PyAV's own packages are not: expect `codec`",
                 "rtmp, rtsp or HLS from the same server",
             )
+    yield from _without_lookback(config)
     judged = {rule.detector for rule in config.rules}
     for index, detector in enumerate(config.detectors):
         if detector.mode is Mode.ACTIVE and detector.name not in judged:
@@ -64,6 +65,28 @@ def remarks(config: Any) -> Iterator[Finding]:
     for index, rule in enumerate(config.rules):
         if rule.detector in shadows:
             yield Finding(("rules", index, "detector"), f"{VALUE} is a shadow: this rule never alerts", "mode: active")
+
+
+def _without_lookback(config: Any) -> Iterator[Finding]:
+    """Looks between key pictures that somebody asked for in so many words, where what they need is not kept."""
+    shared = config.sampling
+    asked = "inner" in shared.model_fields_set
+    if shared.lookback == 0 and asked and shared.inner > 0:
+        yield _no_inner_looks(("sampling", "inner"))
+    for index, stream in enumerate(config.streams):
+        own = stream.sampling
+        lookback = shared.lookback if own.lookback is None else own.lookback
+        if lookback > 0:
+            continue
+        if own.inner:
+            yield _no_inner_looks(("streams", index, "sampling", "inner"))
+        elif own.inner is None and own.lookback is not None and asked and shared.inner > 0:
+            yield _no_inner_looks(("streams", index, "sampling", "lookback"))
+
+
+def _no_inner_looks(path: Path) -> Finding:
+    wrong = "inner looks need a look-back, and with lookback: 0s there are none"
+    return Finding(path, wrong, "a lookback of some seconds, or inner: 0")
 
 
 def summary(finding: Finding) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from streamwatch.coverage.breaches import BreachEvent
 from streamwatch.coverage.rings import HOUR
-from streamwatch.coverage.summary import Summary
+from streamwatch.coverage.summary import Summary, fullest_last
 from streamwatch.domain.streams import Reason, State
 from streamwatch.domain.urls import printable
 
@@ -37,6 +37,10 @@ Text = Annotated[str, _cut(200), Field(max_length=200)]
 At = Annotated[str, Field(max_length=32, description="UTC, RFC 3339")]
 Ratio = Annotated[
     float, Field(ge=0, le=1, description="covered share of live stream-seconds; 1 where nothing was live")
+]
+KnownRatio = Annotated[
+    Annotated[float, Field(ge=0, le=1)] | None,
+    Field(description="covered share of live stream-seconds; null where nothing was live"),
 ]
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -78,7 +82,7 @@ class OriginEntry(Document):
     name: Annotated[str, _cut(64), Field(max_length=64)]
     live: int
     covered: int
-    coverage_1h: Ratio
+    coverage_1h: KnownRatio
 
 
 class CoverageDocument(Document):
@@ -91,8 +95,9 @@ class CoverageDocument(Document):
     """Streams that shall be watched and were never live: a mistyped address looks like this."""
     streams_covered: int
     coverage_1m: Ratio
-    coverage_1h: Ratio = 1.0
-    coverage_24h: Ratio = 1.0
+    """Always a number: who wants to tell "all was watched" from "nothing was live" looks at the other two."""
+    coverage_1h: KnownRatio = None
+    coverage_24h: KnownRatio = None
     """Over restarts too: the time of a restart is uncovered."""
     worst_gap_s: float
     breaches_1h: int = 0
@@ -199,24 +204,28 @@ def coverage_document(
         streams_live=summary.live,
         streams_connecting=summary.connecting,
         streams_covered=summary.covered,
-        coverage_1m=round(summary.ratio_1m, 4),
+        coverage_1m=1.0 if summary.ratio_1m is None else round(summary.ratio_1m, 4),
         worst_gap_s=round(summary.worst_gap_s, 3),
         uncovered=tuple(
             UncoveredEntry(sid=sid[entry.stream], reason=entry.reason, since=since[entry.stream])
             for entry in oldest[:UNCOVERED_LISTED]
         ),
         uncovered_total=len(summary.uncovered),
-        coverage_1h=round(summary.ratio_1h, 4),
-        coverage_24h=round(summary.ratio_24h, 4),
+        coverage_1h=_rounded(summary.ratio_1h),
+        coverage_24h=_rounded(summary.ratio_24h),
         breaches_1h=summary.breaches_1h,
         origins=tuple(
             OriginEntry(
-                name=origin.name, live=origin.live, covered=origin.covered, coverage_1h=round(origin.ratios[HOUR], 4)
+                name=origin.name, live=origin.live, covered=origin.covered, coverage_1h=_rounded(origin.ratios[HOUR])
             )
-            for origin in sorted(summary.origins, key=lambda origin: origin.ratios[HOUR])[:ORIGINS_LISTED]
+            for origin in sorted(summary.origins, key=lambda origin: fullest_last(origin.ratios[HOUR]))[:ORIGINS_LISTED]
         ),
         origins_total=len(summary.origins),
     )
+
+
+def _rounded(ratio: float | None) -> float | None:
+    return None if ratio is None else round(ratio, 4)
 
 
 def breach_document(event: BreachEvent, *, stream: str, started: str, ended: str | None) -> BreachDocument:

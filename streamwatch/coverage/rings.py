@@ -41,10 +41,13 @@ class Sums(NamedTuple):
         return Sums(self.live_s + other.live_s, self.uncovered_s + other.uncovered_s, self.breaches + other.breaches)
 
     @property
-    def ratio(self) -> float:
-        """Covered share; 1 where nothing was live."""
-        return min(max(1.0 - self.uncovered_s / self.live_s, 0.0), 1.0) if self.live_s > 0 else 1.0
+    def ratio(self) -> float | None:
+        """Covered share; None where nothing was live: silence is not safety."""
+        return min(max(1.0 - self.uncovered_s / self.live_s, 0.0), 1.0) if self.live_s > 0 else None
 
+
+Ratios = tuple[float | None, float | None, float | None]
+"""Covered share of the live stream-seconds of the last minute, hour and day; None where nothing was live."""
 
 NOTHING = Sums(0.0, 0.0, 0)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streamwatch.coverage.account import PATIENCE_S, Account
 from streamwatch.coverage.breaches import Breach
-from streamwatch.coverage.rings import DAY, HOUR, MINUTE, NOTHING, Sums
+from streamwatch.coverage.rings import DAY, HOUR, MINUTE, NOTHING, Ratios, Sums
 from streamwatch.coverage.tally import Tally
 from streamwatch.domain.streams import Reason, State, StreamId, StreamState
-
-Ratios = tuple[float, float, float]
-"""Covered share of the live stream-seconds of the last minute, hour and day; 1 where nothing was live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +38,15 @@ class Summary:
 
     live: int
     covered: int
-    ratio_1m: float
-    """Covered share of the live stream-seconds of the last minute; 1 where nothing was live."""
+    ratio_1m: float | None
+    """Covered share of the live stream-seconds of the last minute; None where nothing was live."""
     worst_gap_s: float
     """The longest time since an examined frame among live streams, now."""
     uncovered: tuple[Uncovered, ...]
     connecting: int = 0
     """Streams that shall be watched and were never live: not uncovered, unknown."""
-    ratio_1h: float = 1.0
-    ratio_24h: float = 1.0
+    ratio_1h: float | None = None
+    ratio_24h: float | None = None
     breaches_1h: int = 0
     """Promises broken in the last hour, each counted once, also those too short to be told."""
     origins: tuple[OriginSummary, ...] = ()
@@ -160,3 +158,8 @@ def worst_first(accounts: Mapping[StreamId, Account], now: float) -> list[Stream
         return (0 if account.state.state is State.UNCOVERED else 1), -late
 
     return sorted(accounts, key=measure)
+
+
+def fullest_last(ratio: float | None) -> float:
+    """A key to sort by coverage, the lowest first and where nothing was live last."""
+    return math.inf if ratio is None else ratio

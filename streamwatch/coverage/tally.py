@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from streamwatch.coverage.account import Account
 from streamwatch.coverage.breaches import TRIFLE_S
-from streamwatch.coverage.rings import DAY, STEP_S, Rings, Sums
+from streamwatch.coverage.rings import DAY, STEP_S, Ratios, Rings, Sums
 from streamwatch.coverage.timeline import Span
 from streamwatch.domain.streams import Reason
 
@@ -84,7 +84,7 @@ class Tally:
                 for rings in every:
                     rings.add_breach(start)
 
-    def ratios(self, rings: Rings, open_part: Sums, until: float) -> tuple[float, float, float]:
+    def ratios(self, rings: Rings, open_part: Sums, until: float) -> Ratios:
         """Covered shares of the last minute, hour and day: what is settled and what is open."""
         minute, hour, day = (rings.sums(window, until + self.offset).plus(open_part).ratio for window in range(3))
         return minute, hour, day

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from streamwatch.coverage.books import Books
 from streamwatch.coverage.rings import WINDOWS
 from streamwatch.telemetry.metrics import Metrics
@@ -29,10 +31,14 @@ class CoverageFigures:
             return
         self._next = now + RATIOS_EVERY_S
         summary = self._books.summary(now)
-        metrics.coverage.set(summary.ratio_1m)
-        metrics.window_coverage.values = {("1h",): summary.ratio_1h, ("24h",): summary.ratio_24h}
+        metrics.coverage.set(1.0 if summary.ratio_1m is None else summary.ratio_1m)  # always a number, as documented
+        metrics.window_coverage.values = {("1h",): _value(summary.ratio_1h), ("24h",): _value(summary.ratio_24h)}
         metrics.origin_coverage.values = {
-            (origin.name, window.name): ratio
+            (origin.name, window.name): _value(ratio)
             for origin in summary.origins
             for window, ratio in zip(WINDOWS, origin.ratios, strict=True)
         }
+
+
+def _value(ratio: float | None) -> float:
+    return math.nan if ratio is None else ratio

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from streamwatch.coverage.books import Books
-from streamwatch.coverage.rings import WINDOWS
-from streamwatch.coverage.summary import Ratios, Standing
+from streamwatch.coverage.rings import HOUR, WINDOWS, Ratios
+from streamwatch.coverage.summary import Standing, fullest_last
 from streamwatch.daemon.setup import Setup
 from streamwatch.domain.clock import Clock, rfc3339
 
@@ -30,6 +30,7 @@ class Glance:
         """Node, origins, and the streams that need eyes."""
         now = self._clock.monotonic()
         summary = self._books.summary(now)
+        origins = sorted(summary.origins, key=lambda origin: fullest_last(origin.ratios[HOUR]))
         streams = self._books.worst_first(now)
         standings = (self._books.standing(stream, now) for stream in streams[:STREAMS_LISTED])
         return {
@@ -46,7 +47,7 @@ class Glance:
             },
             "origins": [
                 {"name": origin.name, "live": origin.live, "covered": origin.covered, **_ratios(origin.ratios)}
-                for origin in sorted(summary.origins, key=lambda origin: origin.ratios[1])[:ORIGINS_LISTED]
+                for origin in origins[:ORIGINS_LISTED]
             ],
             "streams": [self._stream(standing) for standing in standings if standing is not None],
             "streams_total": len(streams),
@@ -76,5 +77,7 @@ class Glance:
         return rfc3339(self._clock.now() - ago)
 
 
-def _ratios(ratios: Ratios) -> dict[str, float]:
-    return {f"coverage_{window.name}": round(ratio, 5) for window, ratio in zip(WINDOWS, ratios, strict=True)}
+def _ratios(ratios: Ratios) -> dict[str, float | None]:
+    """Null where nothing was live in that time."""
+    named = zip(WINDOWS, ratios, strict=True)
+    return {f"coverage_{window.name}": None if ratio is None else round(ratio, 5) for window, ratio in named}

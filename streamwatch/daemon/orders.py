@@ -101,6 +101,8 @@ class Orders:
     async def run(self) -> None:
         """Serve until cancelled."""
         async for message in self._bus.incoming():
+            if not message.payload:  # MQTT's way of clearing what is retained: said to the broker, and not to us
+                continue
             match self._topics.parse(message.topic):
                 case CommandTopic(verb, who):
                     await self._command(message, verb, who)

@@ -17,6 +17,7 @@ from streamwatch.coverage.books import Books
 from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.figures import CoverageFigures
+from streamwatch.daemon.flips import WITHIN_S, Flips
 from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders
@@ -26,7 +27,7 @@ from streamwatch.daemon.setup import Setup
 from streamwatch.domain.clock import Clock, rfc3339
 from streamwatch.domain.decisions import Standing
 from streamwatch.domain.errors import BusRefused, BusUnavailable, LedgerError, UserError
-from streamwatch.domain.streams import State, StreamId
+from streamwatch.domain.streams import State, StreamId, StreamState
 from streamwatch.ledger.base import Backlog
 from streamwatch.link.messages import Configure
 from streamwatch.telemetry.health import Health
@@ -131,6 +132,7 @@ class DaemonService:
         self._dropped = 0
         self._prune_at = 0.0
         self._figures = CoverageFigures(parts.books, parts.metrics)
+        self._flips = Flips()
 
     def stop(self) -> None:
         """Begin the orderly stop."""
@@ -229,17 +231,43 @@ class DaemonService:
         p = self._p
         while True:
             changed = p.books.judge(p.clock.monotonic())
-            for stream, state, detail in changed[:LINES]:
-                reason = state.reason.value if state.reason else None
-                log.info(
-                    "stream", stream=self.setup.shown(stream), state=state.state.value, reason=reason, detail=detail
-                )
-            if len(changed) > LINES:
-                more = Counter(state.state.value for _, state, _ in changed[LINES:])
-                log.info("more streams", **more)
+            self._log_states(changed)
             gone, self._gone = self._gone, []
+            for stream in gone:
+                self._flips.forget(stream)
             await p.herald.speak(changed, gone)
             await p.clock.sleep(PULSE_S)
+
+    def _log_states(self, changed: Sequence[tuple[StreamId, StreamState, str]]) -> None:
+        """A line for each change, but no flood: neither of many streams nor of one."""
+        now = self._p.clock.monotonic()
+        said = [change for change in changed if self._flips.says(*change, now)]
+        for stream, state, detail in said[:LINES]:
+            log.info("stream", **self._stands(stream, state, detail))
+        if len(said) > LINES:
+            more = Counter(state.state.value for _, state, _ in said[LINES:])
+            log.info("further streams changed their state to this, counted", **more)
+
+    def _log_flips(self) -> None:
+        """Sum up the streams that changed too often for lines of their own."""
+        sums = self._flips.over(self._p.clock.monotonic())
+        for one in sums[:LINES]:
+            stands = self._stands(one.stream, one.state, one.detail)
+            log.info(
+                "stream changed its state often, and stands so now", changes=one.changes, seconds=WITHIN_S, **stands
+            )
+        if len(sums) > LINES:
+            changes = sum(one.changes for one in sums[LINES:])
+            log.info(
+                "further streams changed their state often",
+                streams=len(sums) - LINES,
+                changes=changes,
+                seconds=WITHIN_S,
+            )
+
+    def _stands(self, stream: StreamId, state: StreamState, detail: str) -> dict[str, str | None]:
+        reason = state.reason.value if state.reason else None
+        return {"stream": self.setup.shown(stream), "state": state.state.value, "reason": reason, "detail": detail}
 
     async def _duties(self) -> None:
         p = self._p
@@ -258,6 +286,7 @@ class DaemonService:
                 p.watchers.restand(stream, p.desk.standing_of(stream))
             p.outside.tick()
             p.crier.tick()
+            self._log_flips()
             self._measure()
             self._forget_old()
             await p.clock.sleep(DUTIES_S)

@@ -77,12 +77,12 @@ class Metrics:
         )
         self.coverage = Gauge(
             "streamwatch_coverage_ratio",
-            "Covered share of live stream-seconds in the last minute",
+            "Covered share of live stream-seconds in the last minute; 1 where nothing was live",
             registry=registry,
         )
         self.window_coverage = _Gauges(
             "streamwatch_coverage_window_ratio",
-            "Covered share of live stream-seconds in the last hour and day, restarts included",
+            "Covered share of live stream-seconds in the last hour and day, restarts included; NaN: nothing was live",
             ("window",),
         )
         self.origin_coverage = _Gauges(

@@ -115,6 +115,7 @@ def test_check_says_that_a_good_file_is_good() -> None:
     done = call("check", "config/minimal.yaml")
     assert done.returncode == 0
     assert "good" in done.stdout
+    assert "1 rules and 10 built in about evasion" in done.stdout
 
 
 def test_check_connect_tells_what_is_missing_outside(tmp_path: Path, silent_port: int) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +17,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from streamwatch.cli import coverage_view
+from streamwatch.cli import coverage as command
+from streamwatch.cli import coverage_view, demo_view
 from streamwatch.cli.coverage import ask
 from streamwatch.cli.main import app
 from streamwatch.domain.errors import OutsideError, UserError
@@ -83,6 +87,45 @@ def test_it_ends_with_1_where_something_live_is_uncovered(uncovered: int, status
     assert json.loads(machine.stdout) == said
 
 
+SILENT = {"coverage_1m": None, "coverage_1h": None, "coverage_24h": None}
+
+
+def test_where_nothing_was_live_it_says_so_and_ends_with_0() -> None:
+    said = answer(0, 0, origins=1)
+    said["node"] |= SILENT
+    said["origins"][0] |= SILENT
+    with daemon(json.dumps(said).encode()) as url:
+        shown = CliRunner().invoke(app, ["coverage", "--url", url])
+        machine = CliRunner().invoke(app, ["coverage", "--url", url, "--json"])
+    assert (shown.exit_code, machine.exit_code) == (0, 0)
+    assert "nothing was live; streams waited for: 1" in shown.stdout
+    assert "%" not in shown.stdout
+    assert json.loads(machine.stdout)["node"]["coverage_1h"] is None
+
+
+def test_what_was_live_once_is_not_told_as_never() -> None:
+    text = "\n".join(drawn(100, lambda: coverage_view.draw(answer(0, 0), width=100, height=None)))
+    assert "no stream is live now" in text
+    assert "95.00 %" in text
+
+
+@pytest.mark.parametrize(
+    ("live", "covered", "hour", "day", "said"),
+    [
+        (0, 0, None, None, "nothing was live yet"),
+        (0, 0, None, 1.0, "nothing is live"),
+        (2, 2, None, None, "2 of 2 live streams covered"),
+        (2, 1, 0.9, 0.9, "1 of 2 live streams covered, 95% of the last minute"),
+    ],
+)
+def test_the_demo_tells_no_share_of_nothing(
+    live: int, covered: int, hour: float | None, day: float | None, said: str
+) -> None:
+    document = {"streams_live": live, "streams_covered": covered, "coverage_1m": 0.95, "coverage_1h": hour,
+                "coverage_24h": day}  # fmt: skip
+    assert demo_view.coverage_line(document) == said
+
+
 @pytest.mark.parametrize(("body", "status"), [(b"hello", 200), (b"{}", 200), (b"[]", 200), (b"", 404), (b"", 500)])
 def test_what_is_no_daemon_is_the_outside_worlds_fault(body: bytes, status: int) -> None:
     with daemon(body, status) as url, pytest.raises(OutsideError, match="streamwatch"):
@@ -95,6 +138,20 @@ def test_where_nobody_listens_it_ends_with_3() -> None:
     result = CliRunner().invoke(app, ["coverage", "--url", url])
     assert isinstance(result.exception, OutsideError)
     assert "is it running?" in str(result.exception)
+    assert "CONFIG" not in str(result.exception), "it was said where to ask"
+
+
+@pytest.mark.parametrize("watch", [(), ("--watch",)])
+def test_who_did_not_say_where_to_ask_is_told_both_ways(
+    monkeypatch: pytest.MonkeyPatch, watch: tuple[str, ...]
+) -> None:
+    with daemon(b"") as url:
+        pass
+    monkeypatch.setattr(command, "_DEFAULT_URL", url)
+    result = CliRunner().invoke(app, ["coverage", *watch])
+    assert isinstance(result.exception, OutsideError)
+    assert "streamwatch coverage CONFIG" in str(result.exception)
+    assert "--url http" in str(result.exception)
 
 
 def test_the_configuration_says_where_it_listens(tmp_path: Path) -> None:
@@ -122,7 +179,7 @@ def drawn(width: int, draw: Callable[[], Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("uncovered", [0, 1, 5, 40, 200])
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (110, 36), (200, 60)])
+@pytest.mark.parametrize(("width", "height"), [(60, 24), (80, 24), (110, 36), (200, 60)])
 def test_it_fits_the_terminal(uncovered: int, width: int, height: int) -> None:
     for live in (uncovered, 200):
         lines = drawn(width, lambda live=live: coverage_view.draw(answer(live, uncovered), width=width, height=height))
@@ -135,6 +192,35 @@ def test_it_fits_the_terminal(uncovered: int, width: int, height: int) -> None:
             assert "1:40 min" in text
         if uncovered == 200:
             assert " more" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_names_win_over_what_is_said_of_them(width: int) -> None:
+    said, names = answer(4, 2), ["region-eu/studio-12/lobby-cam-01", "hall", "yard", "region-eu/studio-12/lobby-cam-02"]
+    for name, one in zip(names, said["streams"], strict=True):
+        one["stream"] = name
+    lines = drawn(width, lambda: coverage_view.draw(said, width=width, height=None))
+    text = "\n".join(lines)
+    assert all(name in text for name in names)
+    assert all("stalled" in line for line in lines if "lobby-cam-01" in line)
+    assert all(len(line) <= width for line in lines)
+    assert text.count("100.00 %") == 3, "the sums fit too"
+    assert ("last seen something" in text) == (width >= 80)
+    assert ("no media" in text) == (width >= 120)
+    assert "last frame" not in text, "where a picture shows nothing, frames come"
+
+
+def test_watching_into_a_pipe_shows_each_picture_as_it_comes() -> None:
+    with daemon(json.dumps(answer(5, 2)).encode()) as url:
+        words = (sys.executable, "-m", "streamwatch", "coverage", "--url", url, "--watch")
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            seen = [next(line for line in process.stdout if "coverage of edge-1" in line) for _ in range(2)]
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+    assert len(seen) == 2
+    assert process.returncode == 130
+    assert "Traceback" not in errors
 
 
 def test_hundred_percent_is_said_of_nothing_less() -> None:

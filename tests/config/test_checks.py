@@ -225,3 +225,26 @@ def test_a_template_needs_the_name_and_nothing_else(desk, read):
     text = HEAD + f"origins: [{{name: o, kind: srs, api: 'http://h', read: '{read}'}}]\n"
     (problem,) = desk.problems(text)
     assert problem.startswith("3: origins.0.read: ")
+
+
+STREAM = "streams:\n  - {id: a, url: /x, sampling: {%s}}\n"
+INNER = "inner looks need a look-back"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("sampling: {inner: 0.5, lookback: 0s}\n", "sampling.inner"),
+        ("sampling: {inner: 0.5}\n" + STREAM % "lookback: 0s", "streams.0.sampling.lookback"),
+        ("sampling: {lookback: 0s}\n" + STREAM % "inner: 0.2", "streams.0.sampling.inner"),
+        (STREAM % "inner: 0.2, lookback: 0s", "streams.0.sampling.inner"),
+        ("sampling: {lookback: 0s}\n", ""),
+        ("sampling: {inner: 0, lookback: 0s}\n", ""),
+        ("sampling: {inner: 0.5}\n", ""),
+        ("sampling: {inner: 0.5, lookback: 0s}\n" + STREAM % "lookback: 4s", "sampling.inner"),
+        ("sampling: {inner: 0.5}\n" + STREAM % "inner: 0, lookback: 0s", ""),
+    ],
+)
+def test_inner_looks_without_a_look_back_are_remarked_where_somebody_asked_for_them(desk, text, key):
+    said = [remark.key for remark in desk.load(HEAD + text).remarks() if INNER in str(remark)]
+    assert said == ([key] if key else [])

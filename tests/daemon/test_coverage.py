@@ -155,6 +155,34 @@ async def test_coverage_names_windows_origins_and_breaches() -> None:
         assert 'streamwatch_coverage_window_ratio{window="24h"} 0.' in text
 
 
+async def test_where_nothing_was_live_no_share_of_it_is_told() -> None:
+    stage = Stage(setup_of(spec("lobby"), spec("hall", origin="edge")))
+    async with running(stage):
+        await stage.pass_time(15)
+        said = stage.kept("coverage")
+        assert (said["coverage_1m"], said["coverage_1h"], said["coverage_24h"]) == (1.0, None, None)
+        assert [one["coverage_1h"] for one in said["origins"]] == [None, None]
+        shown = stage.glance.coverage()
+        for one in (shown["node"], *shown["origins"], *shown["streams"]):
+            assert (one["coverage_1m"], one["coverage_1h"], one["coverage_24h"]) == (None, None, None)
+        text = stage.metrics.render().decode()
+        assert 'streamwatch_coverage_window_ratio{window="1h"} NaN' in text
+        assert 'streamwatch_origin_coverage_ratio{origin="edge",window="24h"} NaN' in text
+        assert "streamwatch_coverage_ratio 1.0" in text, "the public interface promises a number"
+
+
+async def test_the_share_of_an_hour_outlives_the_stream_and_that_of_a_minute_does_not() -> None:
+    stage = Stage(setup_of(spec("lobby"), spec("hall", origin="edge")))
+    async with running(stage):
+        await stage.covered("lobby")
+        await looked_at(stage, "lobby", seconds=20)
+        await stage.level("lobby", live=False, ended=True)
+        await stage.pass_time(90)
+        node = stage.glance.coverage()["node"]
+        assert (node["coverage_1m"], node["coverage_1h"]) == (None, 1.0)
+        assert [one["name"] for one in stage.kept("coverage")["origins"]] == ["static", "edge"], "what is unknown last"
+
+
 async def test_what_is_shown_over_http_begins_with_the_worst() -> None:
     stage = Stage(setup_of(spec("lobby"), spec("hall"), spec("yard")))
     async with running(stage):

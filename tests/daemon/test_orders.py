@@ -144,6 +144,20 @@ async def test_a_retained_command_is_never_executed() -> None:
         assert "retained" in reply["why"]
 
 
+@pytest.mark.parametrize("retain", [True, False])
+@pytest.mark.parametrize("topic", ["commands/look", "commands/verdict/anna", "commands/nonsense", "signals/chat"])
+async def test_clearing_what_is_retained_is_no_command_and_gets_no_answer(topic: str, *, retain: bool) -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        stage.broker.take(Outgoing(f"{ROOT}/{topic}", b"", retain=retain))
+        assert (await stage.command("ping"))["result"] == "done"
+        answers = [m.topic for m in stage.broker.published if m.topic.startswith(f"{ROOT}/replies/")]
+        assert answers == [f"{ROOT}/replies/ping"]
+        text = stage.metrics.render().decode()
+        assert 'verb="refused"' not in text
+        assert 'result="retained"' not in text
+
+
 def flood(stage: Stage, topic: str, count: int, **body: Any) -> None:
     """Commands by the hundred, faster than anybody takes them."""
     at = rfc3339(stage.clock.now())

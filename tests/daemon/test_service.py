@@ -1,7 +1,9 @@
 """The daemon's promises, with nothing real but its own organs."""
 
 import pytest
+from structlog.testing import capture_logs
 
+from streamwatch.daemon.flips import MOST
 from streamwatch.domain.decisions import Level, Severity
 from streamwatch.domain.errors import ConfigError, Problem
 from streamwatch.domain.streams import Reason, StreamId
@@ -330,6 +332,27 @@ async def test_metrics_say_what_happened() -> None:
             "streamwatch_coverage_ratio 1.0",
         ):
             assert line in text, line
+
+
+async def test_a_stream_that_flips_does_not_flood_the_log_and_its_last_line_is_true() -> None:
+    stage = Stage(setup_of(spec("lobby"), spec("hall")))
+    async with running(stage):
+        await stage.covered("lobby")
+        with capture_logs() as lines:
+            for _ in range(60):
+                await stage.level("lobby", reason=Reason.OVERLOAD)
+                await stage.pass_time(0.5)
+                await stage.level("lobby", reason=Reason.NO_KEYS)
+                await stage.pass_time(0.5)
+            await stage.covered("hall")
+            await stage.pass_time(130)
+        own = [line for line in lines if line.get("stream") == "lobby" and "promise" not in line["event"]]
+        sums = [line for line in own if line["event"].startswith("stream changed its state often")]
+        assert len(own) - len(sums) <= MOST
+        assert 1 <= len(sums) <= 3
+        assert sum(line["changes"] for line in sums) > 80
+        assert (own[-1]["state"], own[-1]["reason"]) == ("uncovered", "no_keys")
+        assert "covered" in [line.get("state") for line in lines if line.get("stream") == "hall"]
 
 
 async def test_words_about_strangers_are_ignored() -> None:

@@ -26,7 +26,7 @@ async def test_the_time_of_a_killed_daemon_is_uncovered_and_said(site: Site) -> 
     daemon = await site.daemon("live/lobby")
     first = await site.desk.state("lobby", "covered", limit=20)
     await daemon.log.until(lambda e: e["event"] == "listening", limit=5, what="listening")
-    await site.desk.said("/coverage", lambda c: c["coverage_1h"] > 0 and c["streams_live"] == 1, limit=30)
+    await site.desk.said("/coverage", lambda c: c["streams_live"] == 1 and (c["coverage_1h"] or 0) > 0, limit=30)
     mark = len(site.desk.messages.entries)
     # the books are written every few seconds, coverage every ten: after two of these a record knows the stream as live
     await site.desk.messages.until(lambda m: m.last == "coverage", limit=30, what="coverage", since=mark, count=2)
