@@ -43,7 +43,8 @@ def coverage(
 ) -> None:
     """Show what the running daemon covers now, and covered in the last minute, hour and day.
 
-    Exit codes: 0 every live stream is covered, 1 some are not, 2 wrong arguments or configuration, 3 no daemon answers.
+    Exit codes: 0 every live stream is covered, or none is live (then it says so), 1 some are not,
+    2 wrong arguments or configuration, 3 no daemon answers.
     """
     address = _address(config, url)
     try:
