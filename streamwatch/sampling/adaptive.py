@@ -11,19 +11,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections import deque
 
 from streamwatch.domain.streams import SamplingSpec
 from streamwatch.sampling.base import Due, Pace
 from streamwatch.sampling.capacity import BETWEEN_KEYS, CALM, Claim, Plan
-from streamwatch.sampling.novelty import EARLY, Budget, Novelty
+from streamwatch.sampling.keys import Keys
+from streamwatch.sampling.novelty import Budget, Novelty
 from streamwatch.sampling.schedule import Wish
-
-HALF_LIFE_S = 10.0
-"""Suspicion halves in this time once nothing renews it: an act may come back; a false hit must not stay dear."""
-
-UNKNOWN_KEY_INTERVAL_S = 2.0
-"""Assumed until two key pictures were seen: what streaming services ask broadcasters to send."""
+from streamwatch.sampling.suspicion import Suspicion
 
 SUSPICIOUS = 0.1
 """From this suspicion on looks are paid from the share reserved for it; under it the gap is nearly the calm one."""
@@ -42,22 +37,11 @@ LATE_S = 0.1
 """A key that is expected about when the gap ends is waited for so much longer: to look between keys instead, over and
 over, would cost ten times as much."""
 
-_LONGEST_KEY_INTERVAL_S = 60.0
-_REMEMBERED_INTERVALS = 8
 _MARGIN_SHARE = 0.05
 _MARGIN_LIMIT_S = 0.5
 """Arrivals jitter: aim a twentieth of the gap, at most half a second, before the promise."""
 
-_CALM_BELOW = 0.01
-"""A hundredth is calm: the gap is `max_gap` exactly."""
-
 _AT_ONCE = Due(-math.inf, -math.inf, math.inf)
-
-_TOGETHER_S = 0.01
-"""Keys that arrive within this came in one read: where every picture is a key, a dozen do."""
-
-_CLOCKS_AGREE = 2.0
-"""Media time may run so much faster or slower than arrivals over the remembered keys: a lag of seconds does that."""
 
 
 class AdaptiveSampler:
@@ -69,19 +53,12 @@ class AdaptiveSampler:
         self._weight = weight
         self._rng = rng
         self._plan = CALM
-        self._suspicion = 0.0
-        self._suspected_at = 0.0
-        self._demanded = (0.0, -math.inf)
-        """From outside: suspicion, and until when it stands."""
+        self._suspicion = Suspicion()
         self._now = 0.0
         self._began = None if young else -math.inf
         """When the session began; None before its first packet."""
         self._last_sample: float | None = None
-        self._last_key: float | None = None
-        self._last_key_media: float | None = None
-        self._intervals: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED_INTERVALS)
-        """Of arrival and of media time; the latter is infinite where it is not known."""
-        self._usual_s = UNKNOWN_KEY_INTERVAL_S
+        self._keys = Keys()
         self._novelty = Novelty()
         self._hints = Budget()
         self._novel_until = math.inf
@@ -102,18 +79,17 @@ class AdaptiveSampler:
     @property
     def gap_s(self) -> float:
         """The gap aimed at, at the newest time this sampler was told."""
-        return self._gap(self._suspected(self._now))
+        return self._gap(self._suspicion.at(self._now))
 
     @property
     def key_interval_s(self) -> float:
-        """Longest recent time between key pictures, as far as it is the stream's; bursts have a period that counts."""
-        since = self._now - self._last_key if self._last_key is not None else 0.0
-        return min(max(self._usual_s, since, _TOGETHER_S), _LONGEST_KEY_INTERVAL_S)
+        """See `Keys.interval_s`, at the newest time this sampler was told."""
+        return self._keys.interval_s(self._now)
 
     @property
     def pace(self) -> Pace:
         """See `Sampler.pace`."""
-        suspicion = self._suspected(self._now)
+        suspicion = self._suspicion.at(self._now)
         promise = self._spec.max_gap_s
         wish = self._calm_gap(thrift=0.0)
         aim = self._aim(suspicion, wish)
@@ -133,7 +109,7 @@ class AdaptiveSampler:
         if last is None:
             return Wish(Claim.FLOOR, arrival, 0.0, 0.0, self._weight)
         last = max(last, self._tried_at)  # what shows nothing may not be the most urgent of all for ever
-        suspicion = self._suspected(max(self._now, arrival))
+        suspicion = self._suspicion.at(max(self._now, arrival))
         aim = self._aim(suspicion, self._calm_gap(thrift=self._plan.thrift))
         claim = Claim.SUSPICION if self._is_suspicious(suspicion, aim) else Claim.FLOOR
         return Wish(claim, last, aim, spec.max_gap_s, self._weight)
@@ -183,8 +159,8 @@ class AdaptiveSampler:
         if self._began is None:
             self._began = arrival
         if key:
-            early = burst_s == 0.0 and self._is_early(arrival, media_s)
-            self._note_key(arrival, media_s, burst_s)
+            early = burst_s == 0.0 and self._keys.is_early(arrival, media_s)
+            self._keys.note(arrival, media_s, burst_s)
             self._novelty.refresh()
             if early and self._novel_until == math.inf and self._follows(arrival):
                 self._novel_until = self._instant(arrival) if self._looks_inside() else arrival
@@ -210,8 +186,7 @@ class AdaptiveSampler:
         if self._looks_inside():
             self._novel_until = self._instant(arrival)
             return
-        expected = self._last_key + self._usual_s if self._last_key is not None else math.inf
-        soon = self.key_interval_s <= self._usual_s and expected - arrival <= PATIENCE_S
+        soon = self.key_interval_s <= self._keys.usual_s and self._keys.expected - arrival <= PATIENCE_S
         self._novel_until = arrival + PATIENCE_S if soon or self._spec.lookback_s <= 0 else arrival
 
     def tried(self, arrival: float) -> None:
@@ -237,13 +212,12 @@ class AdaptiveSampler:
     def suspect(self, suspicion: float, now: float) -> None:
         """Raise suspicion at once; it never falls but by its half-life."""
         self._now = max(self._now, now)
-        self._suspicion = max(self._faded(self._now), min(max(suspicion, 0.0), 1.0))
-        self._suspected_at = self._now
+        self._suspicion.rise(suspicion, self._now)
 
     def demand(self, suspicion: float, *, until: float, now: float) -> None:
         """Take the demand from outside that stands until then, at least; it does not fade."""
         self._now = max(self._now, now)
-        self._demanded = (min(max(suspicion, 0.0), 1.0), until)
+        self._suspicion.demand(suspicion, until)
 
     def between_keys(self) -> bool:
         """Whether keys come too seldom for the gap aimed at."""
@@ -253,9 +227,7 @@ class AdaptiveSampler:
     def restart(self) -> None:
         """Begin a new session: its keys may come at another pace, and its first key is looked at."""
         self._began = self._last_sample = None
-        self._last_key = self._last_key_media = None
-        self._intervals.clear()
-        self._usual_s = UNKNOWN_KEY_INTERVAL_S
+        self._keys = Keys()
         self._novelty.forget()
         self._novel_until = math.inf
         self._held_until = self._tried_at = self._novel_at = -math.inf
@@ -318,7 +290,7 @@ class AdaptiveSampler:
         """
         stretch = self._plan.floor(self._weight)
         due = self._due() + self.gap_s * (stretch - 1.0)
-        expected = math.inf if self._last_key is None else self._last_key + self._usual_s
+        expected = self._keys.expected
         if due < expected <= (self._last_sample or 0.0) + self.gap_s * stretch + LATE_S:
             return expected + LATE_S
         return due
@@ -332,29 +304,18 @@ class AdaptiveSampler:
 
     def _instant(self, arrival: float) -> float:
         """When a look that falls inside follows a sign of novelty: whoever broadcasts makes the signs, too."""
-        return arrival + self._inside * min(self._usual_s, PATIENCE_S)
+        return arrival + self._inside * min(self._keys.usual_s, PATIENCE_S)
 
     def _looks_inside(self) -> bool:
         """Whether the next look falls at a random instant: only where the buffer reaches back to a key picture."""
         return self._inner and self._spec.lookback_s > 0 and not self.between_keys()
 
     def _rare_at(self) -> float:
-        if self._last_key is None:
+        if self._keys.last is None:
             return math.inf
-        return self._last_key + self.gap_s * self._plan.floor(self._weight) * BETWEEN_KEYS
+        return self._keys.last + self.gap_s * self._plan.floor(self._weight) * BETWEEN_KEYS
 
     # --- novelty ----------------------------------------------------------------------------------------------------
-
-    def _is_early(self, arrival: float, media_s: float | None) -> bool:
-        """Whether a key comes before its time: by the encoder's own clock where it is known, since arrivals bunch."""
-        if self._last_key is None or len(self._intervals) < 2:  # noqa: PLR2004 - two intervals make something usual
-            return False
-        since = arrival - self._last_key
-        if since < _TOGETHER_S:
-            return False
-        if media_s is not None and self._last_key_media is not None:
-            since = max(since, media_s - self._last_key_media)
-        return since < EARLY * self._usual_s
 
     def _follows(self, arrival: float) -> bool:
         """Whether a hint is followed: they are switched on, there is room, and not too many were."""
@@ -365,42 +326,12 @@ class AdaptiveSampler:
             return False
         return self._hints.take(arrival)
 
-    # --- what is learnt ---------------------------------------------------------------------------------------------
-
-    def _note_key(self, arrival: float, media_s: float | None, burst_s: float) -> None:
-        """Learn how far apart keys are.
-
-        A machine that lags reads keys late and several at once. Taken for the stream's own pace, that would make every
-        key due and the lag worse; so arrivals count for no more than the media between them, while both clocks run at
-        about the same speed. Where they do not, somebody writes media times as he likes, and arrivals count alone.
-        """
-        if self._last_key is not None and arrival - self._last_key < _TOGETHER_S:
-            return  # read at once: how far apart they are is told by the first of each read
-        if self._last_key is not None:
-            known = media_s is not None and self._last_key_media is not None
-            media = media_s - self._last_key_media if known else math.inf  # type: ignore[operator]
-            self._intervals.append((arrival - self._last_key, media + burst_s))
-            arrived, shown = (sum(parts) for parts in zip(*self._intervals, strict=True))
-            honest = arrived / _CLOCKS_AGREE <= shown <= arrived * _CLOCKS_AGREE + len(self._intervals) * burst_s
-            self._usual_s = max(min(pair) if honest else pair[0] for pair in self._intervals)
-        self._last_key, self._last_key_media = arrival, media_s
-
-    def _suspected(self, now: float) -> float:
-        demanded, until = self._demanded
-        faded = self._faded(now)
-        return max(faded, demanded) if now < until else faded
-
-    def _faded(self, now: float) -> float:
-        age = max(now - self._suspected_at, 0.0)
-        level = self._suspicion * 0.5 ** (age / HALF_LIFE_S)
-        return level if level > _CALM_BELOW else 0.0
-
     def _draw(self) -> None:
         """Choose where the next look falls. One that should have fallen inside and had to hurry instead is owed."""
         self._early = self._rng.random() * self._spec.jitter
         inner = self._spec.inner
         if inner > 0:
-            inner = min(inner + INNER_UNDER_SUSPICION * self._suspected(self._now), 1.0) * (1.0 - self._plan.thrift)
+            inner = min(inner + INNER_UNDER_SUSPICION * self._suspicion.at(self._now), 1.0) * (1.0 - self._plan.thrift)
         self._inner = (self._inner and inner > 0) or self._rng.random() < inner
         self._inside = self._rng.random()
 

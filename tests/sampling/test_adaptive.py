@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from streamwatch.domain.streams import SamplingSpec
-from streamwatch.sampling.adaptive import HALF_LIFE_S, AdaptiveSampler
+from streamwatch.sampling.adaptive import AdaptiveSampler
 from streamwatch.sampling.capacity import CALM as CALM_PLAN
 from streamwatch.sampling.capacity import Claim, Plan
 from streamwatch.sampling.novelty import Budget
+from streamwatch.sampling.suspicion import HALF_LIFE_S
 
 CALM = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0, inner=0)
 
