@@ -13,8 +13,8 @@ _MEMORY = 0.2
 _SHORTEST_S = 0.5
 """Between two measurements of a rate; less says little, since media comes in batches."""
 
-_DEAREST_S = 1.0
-"""Of one look, and of decoding one second: who asks for more than a worker is not believed, or all others would pay."""
+_DEAREST_S = 10.0
+"""Of one look: one that takes longer is taken for a decoder that hangs, and ends with its watcher."""
 
 _UNLIKE = 4.0
 """A picture is priced as at most so many times dearer or cheaper than the stream's others, whatever its bytes."""

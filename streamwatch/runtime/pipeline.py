@@ -73,10 +73,12 @@ class StreamPipeline:
         loop: asyncio.AbstractEventLoop,
         session: str = "",
         wariness: Wariness | None = None,
+        make_burden: Callable[[Prices, float], Burden] = Burden,
     ) -> None:
         """`session`: of a stream that was live already when this watcher got it; it goes on under that name.
 
-        Without `wariness` no picture counts as blind, and nothing as evasion.
+        Without `wariness` no picture counts as blind, and nothing as evasion. `make_burden`: for simulations, in which
+        looks do not take what the clock says.
         """
         self.spec = spec
         self.received = 0
@@ -90,7 +92,7 @@ class StreamPipeline:
         self._lock = threading.RLock()
         self._closed = False
         began = clock.monotonic()
-        self._burden = Burden(prices, began)
+        self._burden = make_burden(prices, began)
         self._looks = Looks(
             buffer=buffer,
             workers=workers,
@@ -318,7 +320,8 @@ class StreamPipeline:
         for scores in seen.scores:
             self._looks.turns.scored(scores.detector, scored.arrival)
         if not seen.corrupt:
-            self._sampler.sampled(scored.arrival)
+            up_to = scored.arrival if looked.aim is Aim.BACK else looked.packet.arrival
+            self._sampler.sampled(scored.arrival, up_to=up_to)
         if blind and not self._blind:
             self._sampler.novel(scored.arrival)  # perhaps just a fade: nobody should stay blind for it
         self._blind = bool(blind)

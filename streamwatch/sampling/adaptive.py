@@ -197,13 +197,13 @@ class AdaptiveSampler:
         self._held_until = max(self._now, arrival) + pause
         self._novel_until = math.inf
 
-    def sampled(self, arrival: float) -> None:
-        """Start the next gap at `arrival`."""
+    def sampled(self, arrival: float, *, up_to: float | None = None) -> None:
+        """Start the next gap at `arrival`; see `Sampler.sampled`."""
         first = self._last_sample is None
         if self._last_sample is None or arrival > self._last_sample:
             self._last_sample = arrival
         self._held_until, self._in_vain = -math.inf, 0
-        if arrival >= self._novel_at:  # a look that began before the sign came did not see what it is about
+        if (arrival if up_to is None else up_to) >= self._novel_at:  # else it began before the sign came
             self._novel_until = math.inf
         self._draw()
         if first and self._spec.jitter:

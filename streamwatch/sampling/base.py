@@ -124,8 +124,11 @@ class Sampler(Protocol):
         """Something new is shown: bring the next look forward, if there is room for it."""
         ...
 
-    def sampled(self, arrival: float) -> None:
-        """A frame that arrived then was scored."""
+    def sampled(self, arrival: float, *, up_to: float | None = None) -> None:
+        """A frame that arrived then was scored.
+
+        `up_to`: arrival of the newest packet that was decoded for it, since decoders hold pictures back.
+        """
         ...
 
     def tried(self, arrival: float) -> None:

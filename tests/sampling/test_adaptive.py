@@ -435,3 +435,14 @@ def test_where_all_promises_are_stretched_keys_alone_are_looked_at_as_far_as_the
     assert max(gaps(looks)) <= 2.1
     subject.press(Plan())
     assert max(gaps(drive(subject, seconds=20, key_every=2, start=80.0))) <= 1.1
+
+
+def test_a_look_at_the_sign_answers_it_though_the_decoder_gave_an_older_picture() -> None:
+    subject = sampler()
+    anchors(subject, 0, 40.5, key_every=8)
+    for number in range(405, 418):
+        at = number / 10
+        due = subject.packet(arrival=at, key=False, size=9000 if number == 417 else 1000, media_s=at)
+    assert due
+    subject.sampled(41.5, up_to=41.7)
+    assert not subject.packet(arrival=41.8, key=False, size=1000, media_s=41.8)

@@ -6,10 +6,11 @@ moment it is from, so that a script can score it. One thread, no real time, no p
 
 from __future__ import annotations
 
+import functools
 import heapq
 import random
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -20,11 +21,14 @@ from streamwatch.bench.sampling.prices import BETWEEN_S_PER_BYTE, KEY_S_PER_BYTE
 from streamwatch.bench.sampling.traces import Trace
 from streamwatch.detectors.base import DetectorInfo
 from streamwatch.domain.decisions import CloseWhen, Kind, OpenWhen, RuleSpec, Severity
-from streamwatch.domain.media import CodecConfig, MediaInfo, MediaTime, Packet, Scores
+from streamwatch.domain.media import Aim, CodecConfig, MediaInfo, MediaTime, Packet, Scores
 from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.evidence.kofn import KOfN
 from streamwatch.link.messages import RuleLevel, Sampled, StreamLevel
+from streamwatch.runtime.burden import Burden
+from streamwatch.runtime.look import Seen
+from streamwatch.runtime.looks import Looked
 from streamwatch.runtime.pipeline import StreamPipeline
 from streamwatch.runtime.planner import Planner
 from streamwatch.runtime.report import Reporter
@@ -150,20 +154,19 @@ class _Detector:
         """Nothing is held."""
 
 
-class _KnownPrices(Prices):
+class _KnownBurden(Burden):
     """Learns what was charged, since what the fakes take on the real machine says nothing."""
 
-    def __init__(self, speed: float) -> None:
-        super().__init__()
+    def __init__(self, prices: Prices, now: float, *, speed: float) -> None:
+        super().__init__(prices, now)
         self._speed = speed
 
-    def decoded(self, codec: str, size: int, seconds: float, *, key: bool) -> None:
-        del seconds
-        super().decoded(codec, size, size * (KEY_S_PER_BYTE if key else BETWEEN_S_PER_BYTE) / self._speed, key=key)
-
-    def scored(self, seconds: float) -> None:
-        del seconds
-        super().scored(SCORE_S / self._speed)
+    def looked(self, seen: Seen, looked: Looked) -> None:
+        """See `Burden.looked`."""
+        key = looked.aim is Aim.KEY
+        size, rate = (looked.packet.size, KEY_S_PER_BYTE) if key else (looked.size, BETWEEN_S_PER_BYTE)
+        charged = replace(seen, decode_s=size * rate / self._speed, scale_s=SCORE_S / self._speed, infer_s=())
+        super().looked(charged, looked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,7 @@ class World:
         self._around_sampler = around_sampler
         self._charged = 0.0
         self._cache = DecoderCache(lambda _: cast("Any", _Decoder(self._charge)))
-        self._prices = _KnownPrices(speed)
+        self._prices = Prices()
         self.planner = Planner(self._prices)
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
@@ -261,6 +264,7 @@ class World:
             ),
             workers=self,
             prices=self._prices,
+            make_burden=functools.partial(_KnownBurden, speed=self._speed),
             reporter=reporter,
             clock=self.time,
             loop=cast("asyncio.AbstractEventLoop", self),
