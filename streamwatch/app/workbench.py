@@ -121,7 +121,7 @@ class Workbench:
         return self._workers.statistics() if self._workers else WorkerStatistics(0, 0.0, 0)
 
     def plan(self, pipelines: Iterable[StreamPipeline]) -> Plan:
-        """Say what gives way during the next second, if anything must."""
+        """Say what gives way until the next plan, if anything must."""
         if self._workers is None:
             return CALM
         made = self._planner.look_ahead(

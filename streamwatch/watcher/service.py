@@ -73,7 +73,7 @@ class Workshop(Builder, Protocol):
         ...
 
     def plan(self, pipelines: Iterable[StreamPipeline]) -> Plan:
-        """Say what gives way during the next second, if anything must; the streams know it then."""
+        """Say what gives way until the next plan, if anything must; the streams know it then."""
         ...
 
     @property
