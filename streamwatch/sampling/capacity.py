@@ -30,6 +30,10 @@ RESERVED = {Claim.FLOOR: 0.6, Claim.SUSPICION: 0.4}
 COMFORT = 0.85
 """Share of the workers that may be planned for: beyond it queues grow long, since looks do not come evenly."""
 
+WISHES = 0.75
+"""Share of the workers up to which more is looked at than was promised. Signs of novelty come in bursts, and looks
+between keys are long: what they would delay is the promise."""
+
 _MEMORY = 0.05
 """Weight of the newest look in a running mean: some twenty looks are remembered."""
 _SLOW_MEMORY = 0.2
@@ -124,9 +128,10 @@ def plan(loads: Sequence[Load], workers: float) -> Plan:
     asked = sum(load.rate(load.aim_s) for load in suspicious)
     wished = sum(load.wished for load in calm)
     whole = (promise + kept) / able
-    if wished + asked <= able:
+    roomy = max(workers, 1e-6) * WISHES
+    if wished + asked <= roomy:
         return Plan(load=whole)
-    left = able - promise - asked
+    left = roomy - promise - asked
     thrift = 1.0 if wished <= promise else min(max(1.0 - left / (wished - promise), 0.0), 1.0)
     if promise + asked <= able:
         return Plan(load=whole, thrift=thrift)

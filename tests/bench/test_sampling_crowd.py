@@ -34,6 +34,12 @@ def test_every_stream_is_looked_at_within_the_promise_while_there_is_room() -> N
     assert ears.declared_s(90.0)[0] == ears.true_s(90.0) == 0.0
 
 
+def test_promises_that_ask_for_three_quarters_of_a_worker_hold_whatever_else_is_wished_for() -> None:
+    held = crowd.held_at([OFF, ON], experiment.spec(10.0), count=80, load=0.75, seconds=60, seed=2)
+    assert held.within == 1.0
+    assert held.worst < 1.0
+
+
 def test_under_overload_the_books_say_what_was_lost_and_gaps_stretch_alike() -> None:
     spec = experiment.spec(10.0, min_gap_s=2.0)
     pressed = crowd.pressed([OFF, ON], spec, count=24, load=2, seconds=100, seed=1)
