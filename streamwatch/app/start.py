@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 
 from streamwatch.fleet.base import Command
+from streamwatch.sandbox.grant import ANYWHERE, Grant
 
 
-def watcher_command(*, sandbox: str, log_level: str = "info") -> Command:
+def watcher_command(*, sandbox: str, grant: Grant = ANYWHERE, log_level: str = "info") -> Command:
     """The command line of a watcher, for the fleet."""
 
     def command(link_fd: int) -> Sequence[str]:
@@ -20,6 +21,8 @@ def watcher_command(*, sandbox: str, log_level: str = "info") -> Command:
             str(link_fd),
             "--sandbox",
             sandbox,
+            "--grant",
+            grant.encode(),
             "--log-level",
             log_level,
         )

@@ -1,4 +1,4 @@
-"""The watcher process: `python -m streamwatch.app.watcher --link-fd N --sandbox MODE`, started by the daemon.
+"""The watcher process: `python -m streamwatch.app.watcher --link-fd N --sandbox MODE --grant JSON`; the daemon starts it.
 
 Nothing but the sandbox is imported before it is entered: Landlock does not reach threads that already run, and numpy,
 OpenCV and onnxruntime each start some when they are imported.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from streamwatch.domain.errors import SandboxError
 from streamwatch.link.blackbox import BlackBox
 from streamwatch.sandbox.enter import enter
+from streamwatch.sandbox.grant import Grant
 
 if TYPE_CHECKING:
     from streamwatch.sandbox.report import LayerState
@@ -23,13 +24,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="streamwatch watcher", description="Started by the daemon, not by hand.")
     parser.add_argument("--link-fd", type=int, required=True)
     parser.add_argument("--sandbox", choices=("required", "preferred", "off"), required=True)
+    parser.add_argument("--grant", type=Grant.decode, required=True)
     parser.add_argument("--log-level", default="info")
     arguments = parser.parse_args()
     black_box = BlackBox.inherited()
     layers: tuple[LayerState, ...] = ()
     refusal = ""
     try:
-        layers = enter(arguments.sandbox, keep_fds=(arguments.link_fd,))
+        layers = enter(arguments.sandbox, keep_fds=(arguments.link_fd,), grant=arguments.grant)
     except SandboxError as error:
         refusal = str(error)
 

@@ -10,6 +10,7 @@ from typing import Literal
 from streamwatch.domain.errors import SandboxError
 from streamwatch.sandbox import kernel
 from streamwatch.sandbox.descriptors import OnlyKnownDescriptors
+from streamwatch.sandbox.grant import ANYWHERE, Grant
 from streamwatch.sandbox.landlock import NoWrites
 from streamwatch.sandbox.limits import DescriptorRoom, NoDumps, NoFileGrowth, NoNewPrivileges
 from streamwatch.sandbox.report import Layer, LayerState
@@ -17,7 +18,10 @@ from streamwatch.sandbox.report import Layer, LayerState
 SandboxMode = Literal["required", "preferred", "off"]
 
 
-def standard_layers(keep_fds: Collection[int]) -> tuple[Layer, ...]:
+def standard_layers(
+    keep_fds: Collection[int],
+    grant: Grant = ANYWHERE,  # noqa: ARG001 - for the layers to come
+) -> tuple[Layer, ...]:
     """Every layer, in the order in which it is entered: what opens a file comes before what forbids it."""
     return (
         OnlyKnownDescriptors(keep_fds),
@@ -30,13 +34,14 @@ def standard_layers(keep_fds: Collection[int]) -> tuple[Layer, ...]:
 
 
 def enter(
-    mode: SandboxMode, *, keep_fds: Collection[int], layers: Sequence[Layer] | None = None
+    mode: SandboxMode, *, keep_fds: Collection[int], grant: Grant = ANYWHERE, layers: Sequence[Layer] | None = None
 ) -> tuple[LayerState, ...]:
     """Give up what a watcher never needs, for good, and say what is in force.
 
     Must run while the process has one thread, before numpy, av, cv2 or onnxruntime is imported. `keep_fds` stay open
-    beside stdout and stderr. `off` gives up nothing and reports every layer as not in force. In every mode the process
-    is tied to the thread that started it: the kernel kills a watcher whose daemon is gone.
+    beside stdout and stderr; `grant` is what may still be read and connected to. `off` gives up nothing and reports
+    every layer as not in force. In every mode the process is tied to the thread that started it: the kernel kills a
+    watcher whose daemon is gone.
 
     Raises:
         SandboxError: `required`, and a layer that it needs is missing. Layers that worked stay in force.
@@ -44,7 +49,7 @@ def enter(
     """
     with suppress(OSError):
         kernel.die_with_parent(signal.SIGKILL)  # the end of the link says it too, to a process that still listens
-    chosen = standard_layers(keep_fds) if layers is None else layers
+    chosen = standard_layers(keep_fds, grant) if layers is None else layers
     if mode == "off":
         return tuple(LayerState(layer.name, in_force=False, detail="privacy.sandbox: off") for layer in chosen)
     states = tuple(layer.apply() for layer in chosen)
