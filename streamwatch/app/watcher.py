@@ -1,4 +1,4 @@
-"""The watcher process, started by the daemon: `python -m streamwatch.app.watcher --link-fd N --sandbox MODE --grant JSON`.
+"""The watcher process: `python -m streamwatch.app.watcher --link-fd N --sandbox MODE --grant JSON`, by the daemon.
 
 Nothing but the sandbox is imported before it is entered: Landlock does not reach threads that already run, and numpy,
 OpenCV and onnxruntime each start some when they are imported.
