@@ -21,7 +21,8 @@ from streamwatch.bus.options import BrokerOptions
 from streamwatch.domain.clock import SystemClock
 from streamwatch.domain.errors import BusRefused, BusUnavailable, OutsideError
 from streamwatch.domain.urls import SafeUrl
-from tests.fakes.mosquitto import Mosquitto, free_port, make_certificates, needs_mosquitto
+from tests.fakes.mosquitto import Mosquitto, make_certificates, needs_mosquitto
+from tests.ports import free_port
 
 pytestmark = pytest.mark.integration
 

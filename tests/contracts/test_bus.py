@@ -18,7 +18,8 @@ from streamwatch.domain.clock import SystemClock
 from streamwatch.domain.errors import BusUnavailable
 from streamwatch.domain.urls import SafeUrl
 from tests.fakes.bus import FakeBroker, FakeBus
-from tests.fakes.mosquitto import Mosquitto, free_port
+from tests.fakes.mosquitto import Mosquitto
+from tests.ports import free_port
 
 STATUS = "p/n/status"
 

@@ -9,7 +9,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.integration.process import Child, free_port, listening
+from tests.integration.process import Child, listening
+from tests.ports import free_port
 
 WORD = "a shared word"
 """Signs the addresses of its second instance's players."""

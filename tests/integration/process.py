@@ -155,12 +155,6 @@ def alive(pid: int) -> bool:
         return False
 
 
-def free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 async def listening(port: int, child: Child, *, limit: float = 10.0) -> None:
     """Return once somebody accepts on the port."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 from pathlib import Path
 
-from tests.integration.process import Child, free_port, listening
+from tests.integration.process import Child, listening
+from tests.ports import free_port
 
 _NGINX = """
 load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;

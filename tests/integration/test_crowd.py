@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from tests.integration.clips import Clips
 from tests.integration.conftest import Site
-from tests.integration.process import free_port, silent_server
+from tests.integration.process import silent_server
+from tests.ports import free_port
 
 GOOD = 27
 MAX_GAP_S = 5.0
 """One of the histogram's bounds."""
 
 
+@pytest.mark.alone
 async def test_broken_streams_cost_the_other_27_nothing(
     site: Site, make_clips: Callable[[int, int], Awaitable[Clips]]
 ) -> None:
