@@ -17,6 +17,7 @@ from streamwatch.domain.clock import SystemClock
 from streamwatch.domain.errors import BusError, OutsideError
 from streamwatch.domain.streams import StreamSpec
 from streamwatch.sandbox.enter import probe as probe_sandbox
+from streamwatch.sandbox.enter import watcher_layers
 from streamwatch.sandbox.report import LayerState
 
 BROKER_S = 6.0
@@ -34,9 +35,9 @@ class Finding:
     said: str
 
 
-def sandbox() -> tuple[LayerState, ...]:
-    """What this kernel would give a watcher."""
-    return probe_sandbox()
+def sandbox(ready: Settings) -> tuple[LayerState, ...]:
+    """What this kernel would give a watcher of this configuration."""
+    return probe_sandbox(watcher_layers((), ready.setup.grant))
 
 
 async def connect(ready: Settings) -> list[Finding]:

@@ -15,6 +15,7 @@ from streamwatch import __version__
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.alerts.gate import CommandGate
 from streamwatch.app import settings
+from streamwatch.app.grants import Grants
 from streamwatch.app.settings import Settings
 from streamwatch.app.start import watcher_command
 from streamwatch.bus.mqtt import MqttBus
@@ -39,10 +40,13 @@ from streamwatch.domain.clock import Clock, SystemClock
 from streamwatch.domain.decisions import Severity
 from streamwatch.domain.streams import Reason, StreamId
 from streamwatch.fleet.assigner import LeastLoaded
-from streamwatch.fleet.base import FleetLimits
+from streamwatch.fleet.base import Command, FleetLimits
 from streamwatch.fleet.supervisor import Fleet
 from streamwatch.ledger.sqlite import SqliteLedger
 from streamwatch.link.messages import Ready
+from streamwatch.sandbox.enter import enter_daemon
+from streamwatch.sandbox.grant import Grant
+from streamwatch.sandbox.report import LayerState
 from streamwatch.telemetry import logs
 from streamwatch.telemetry.health import Health
 from streamwatch.telemetry.metrics import Metrics
@@ -63,18 +67,25 @@ def run(path: Path, *, log_level: str = "info") -> None:
     """
     logs.configure(process="daemon", level=log_level)
     ready = settings.read(path)
+    config = ready.config
     for remark in ready.loaded.remarks():
         log.warning("configuration", remark=str(remark))
-    asyncio.run(_run(ready, log_level=log_level))
-
-
-async def _run(ready: Settings, *, log_level: str) -> None:
     clock = SystemClock()
+    ledger = SqliteLedger(ready.state_folder, clock=clock)  # makes its folder, which then is the only one to be written
+    try:
+        layers = enter_daemon(config.privacy.sandbox.value, writable=(str(ready.state_folder.resolve()),))
+        asyncio.run(_run(ready, ledger, clock, layers=layers, log_level=log_level))
+    finally:
+        ledger.close()
+
+
+async def _run(
+    ready: Settings, ledger: SqliteLedger, clock: Clock, *, layers: Sequence[LayerState], log_level: str
+) -> None:
     config = ready.config
+    log.info("sandbox", **{layer.name: f"{layer.word}: {layer.detail}" for layer in layers})
     async with contextlib.AsyncExitStack() as stack:
-        ledger = SqliteLedger(ready.state_folder, clock=clock)
-        stack.callback(ledger.close)
-        service, metrics, glance = compose(ready, ledger, clock, log_level=log_level)
+        service, metrics, glance = compose(ready, ledger, clock, layers=layers, log_level=log_level)
         app = web.application(
             metrics=metrics.render,
             health=service.facts,
@@ -93,7 +104,12 @@ async def _run(ready: Settings, *, log_level: str) -> None:
 
 
 def compose(
-    ready: Settings, ledger: SqliteLedger, clock: Clock, *, log_level: str = "info"
+    ready: Settings,
+    ledger: SqliteLedger,
+    clock: Clock,
+    *,
+    layers: Sequence[LayerState] = (),
+    log_level: str = "info",
 ) -> tuple[DaemonService, Metrics, Glance]:
     """Put a daemon together. What must know each other both ways meets through functions that look it up late."""
     config, boot_id = ready.config, secrets.token_hex(8)
@@ -109,6 +125,16 @@ def compose(
     def setup() -> Setup:
         return service.setup
 
+    def command(grant: Grant) -> Command:
+        return watcher_command(sandbox=config.privacy.sandbox.value, grant=grant, log_level=log_level)
+
+    grants = Grants(ready.setup.grant)
+
+    async def regrant(wanted: Grant) -> None:
+        if grants.lacks(wanted):
+            grants.give(wanted)
+            await fleet.renew(command(wanted))
+
     def topic_of(event: AlertEvent) -> str:
         sid = setup().sid(event.stream)
         return topics.tests(sid) if event.severity is Severity.TEST else topics.alerts(sid)
@@ -118,7 +144,7 @@ def compose(
             books.hindered([stream], Reason.QUARANTINED, clock.monotonic())
 
     def on_ready(message: Ready) -> None:
-        herald.sandbox((layer.name, layer.in_force, layer.detail) for layer in message.sandbox)
+        herald.sandbox("watcher", [(layer.name, layer.in_force, layer.detail) for layer in message.sandbox])
 
     def on_event(event: AlertEvent) -> None:
         health.mend("ledger")  # it was written
@@ -154,6 +180,7 @@ def compose(
         boot_id=boot_id,
         version=__version__,
     )
+    herald.sandbox("daemon", [(layer.name, layer.in_force, layer.detail) for layer in layers])
     crier = Crier(
         publish=lambda message: bus.publish(message),  # noqa: PLW0108  # `bus` comes later
         topics=topics,
@@ -178,7 +205,7 @@ def compose(
     )
     fleet = Fleet(
         slots=ready.watchers,
-        command=watcher_command(sandbox=config.privacy.sandbox.value, log_level=log_level),
+        command=command(ready.setup.grant),
         configure=ready.setup.configure,
         handler=reception,
         standing_of=desk.standing_of,
@@ -235,6 +262,7 @@ def compose(
         watchers_at_work=lambda: (sum(slot.ready for slot in fleet.slots()), ready.watchers),
         broker_trouble=lambda: bus.trouble,
         commands_dropped=lambda: bus.dropped,
+        regrant=regrant,
     )
     service = DaemonService(parts, ready.setup)
     return service, metrics, Glance(node=config.node, books=books, setup=setup, clock=clock)

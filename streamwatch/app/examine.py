@@ -13,6 +13,7 @@ import structlog
 from streamwatch.alerts.base import StreamFacts
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.app.equipment import Equipped, desk_rules, rule_settings
+from streamwatch.app.grants import grant_for, grant_of
 from streamwatch.app.start import watcher_command
 from streamwatch.coverage.books import Books
 from streamwatch.daemon.translate import decision_of
@@ -27,6 +28,7 @@ from streamwatch.fleet.base import Report
 from streamwatch.fleet.supervisor import Fleet
 from streamwatch.ledger.memory import MemoryLedger
 from streamwatch.link.messages import Configure, Found, Ready, RuleLevel, Sampled, StreamLevel
+from streamwatch.sandbox.grant import Grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ log = structlog.get_logger(__name__)
 
 _MAX_PIXELS = 4096 * 2304
 _JUDGE_S = 0.25
+_MEMORY = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ async def watch(
         allow_hosts=(),
         decode_workers=1,
     )
-    fleet = _fleet(configure, hearing, desk, options, clock)
+    fleet = _fleet(configure, hearing, desk, options, clock, grant=grant_of(configure, [spec], memory=_MEMORY))
     fleet.watch(spec)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(fleet.run(), name="fleet")
@@ -205,7 +208,7 @@ async def load(equipped: Equipped, *, options: Options) -> None:
     configure = Configure(
         detectors=(equipped.settings,), rules=(), max_pixels=_MAX_PIXELS, allow_hosts=(), decode_workers=1
     )
-    fleet = _fleet(configure, _Asking(), _no_desk(clock), options, clock)
+    fleet = _fleet(configure, _Asking(), _no_desk(clock), options, clock, grant=grant_of(configure, (), memory=_MEMORY))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(fleet.run(), name="fleet")
         await fleet.wait_ready()
@@ -223,7 +226,8 @@ async def probe(url: SafeUrl, *, seconds: float, options: Options, allow_hosts: 
         allow_hosts=allow_hosts,
         decode_workers=1,
     )
-    fleet = _fleet(configure, asking, _no_desk(clock), options, clock)
+    grant = grant_for([url], allow_hosts=allow_hosts, memory=_MEMORY)
+    fleet = _fleet(configure, asking, _no_desk(clock), options, clock, grant=grant)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(fleet.run(), name="fleet")
         await fleet.wait_ready()
@@ -240,11 +244,17 @@ def _no_desk(clock: Clock) -> AlertDesk:
 
 
 def _fleet(
-    configure: Configure, handler: _Watching | _Asking, desk: AlertDesk, options: Options, clock: Clock
+    configure: Configure,
+    handler: _Watching | _Asking,
+    desk: AlertDesk,
+    options: Options,
+    clock: Clock,
+    *,
+    grant: Grant,
 ) -> Fleet:
     return Fleet(
         slots=1,
-        command=watcher_command(sandbox=options.sandbox, log_level=options.log_level),
+        command=watcher_command(sandbox=options.sandbox, grant=grant, log_level=options.log_level),
         configure=configure,
         handler=handler,
         standing_of=desk.standing_of,

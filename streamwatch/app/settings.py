@@ -10,6 +10,7 @@ from pathlib import Path
 
 from streamwatch.app.draft import model_problems
 from streamwatch.app.equipment import Equipped, desk_rules, equip, rule_settings
+from streamwatch.app.grants import grant_of
 from streamwatch.bus.options import BrokerOptions
 from streamwatch.config.choices import Names, StreamIds
 from streamwatch.config.loader import Loaded, load
@@ -108,15 +109,18 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
         raise ConfigError(*problems)
     kinds = {name: one.verified.manifest.kind for name, one in equipped.items()}
     rules = (*rule_specs(config, {**kinds, EVASION: Kind.EVASION}), *builtin)
+    streams = stream_specs(config)
+    configure = Configure(
+        detectors=tuple(one.settings for one in equipped.values()),
+        rules=tuple(rule_settings(rule) for rule in rules),
+        max_pixels=config.limits.max_pixels,
+        allow_hosts=config.limits.allow_hosts,
+        decode_workers=DECODE_WORKERS,
+    )
     setup = Setup(
-        streams=stream_specs(config),
-        configure=Configure(
-            detectors=tuple(one.settings for one in equipped.values()),
-            rules=tuple(rule_settings(rule) for rule in rules),
-            max_pixels=config.limits.max_pixels,
-            allow_hosts=config.limits.allow_hosts,
-            decode_workers=DECODE_WORKERS,
-        ),
+        streams=streams,
+        configure=configure,
+        grant=grant_of(configure, streams, memory=config.limits.memory),
         desk_rules=desk_rules(rules, equipped),
         kept=tuple(kept),
         sid_key=_sid_key(config),

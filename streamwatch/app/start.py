@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 
 from streamwatch.fleet.base import Command
-from streamwatch.sandbox.grant import ANYWHERE, Grant
+from streamwatch.sandbox.grant import Grant
 
 
-def watcher_command(*, sandbox: str, grant: Grant = ANYWHERE, log_level: str = "info") -> Command:
+def watcher_command(*, sandbox: str, grant: Grant, log_level: str = "info") -> Command:
     """The command line of a watcher, for the fleet."""
 
     def command(link_fd: int) -> Sequence[str]:

@@ -260,7 +260,8 @@ async def _serve(link_fd: int, *, layers: Sequence[LayerState], refusal: str, bl
         await link.close()
         return
     log.info(
-        "sandbox", **{layer.name: "in force" if layer.in_force else f"NOT in force: {layer.detail}" for layer in layers}
+        "sandbox",
+        **{layer.name: layer.word if layer.in_force else f"{layer.word}: {layer.detail}" for layer in layers},
     )
 
     def emit(message: FromWatcher) -> None:

@@ -27,9 +27,8 @@ def check(
     remarks = ready.loaded.remarks()
     for remark in remarks:
         terminal.out.print(f"note: {remark}")
-    for layer in checks.sandbox():
-        if not layer.in_force:
-            terminal.out.print(f"note: sandbox: {layer.name} is not available here: {layer.detail}")
+    for layer in checks.sandbox(ready):
+        terminal.out.print(f"sandbox: {layer.name}: {layer.word}{f': {layer.detail}' if layer.detail else ''}")
     config_ = ready.config
     terminal.out.print(
         f"{config}: good: node {config_.node}, {len(config_.streams)} streams, {len(config_.detectors)} detectors, "

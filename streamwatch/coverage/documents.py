@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, computed_field
 
 from streamwatch.coverage.breaches import BreachEvent
 from streamwatch.coverage.rings import HOUR
@@ -144,12 +144,24 @@ class BreachDocument(Document):
     """From the newest frame before it (or the stream's beginning) to its end, or to now while it lasts."""
 
 
+Process = Literal["watcher", "daemon"]
+
+
 class LayerEntry(Document):
-    """One layer of the watchers' sandbox."""
+    """One layer of the sandbox."""
 
     name: Annotated[str, _cut(128), Field(max_length=128)]
+    of: Process = "watcher"
+    """Which kind of process gave it up."""
     in_force: bool
+    """The same as `state`, for those who read it before there were words."""
     detail: Text = ""
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic's documentation says
+    @property
+    def state(self) -> Literal["enforced", "unavailable"]:
+        """How it stands, in a word."""
+        return "enforced" if self.in_force else "unavailable"
 
 
 class StatusDocument(Document):
@@ -179,6 +191,7 @@ class StatusDocument(Document):
                     "sandbox": tuple(
                         LayerEntry(
                             name=printable(layer.name, min(chars, 128)),
+                            of=layer.of,
                             in_force=layer.in_force,
                             detail="" if layer.in_force else printable(layer.detail, chars),
                         )

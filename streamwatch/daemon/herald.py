@@ -15,6 +15,7 @@ from streamwatch.coverage.books import Books
 from streamwatch.coverage.documents import (
     MAX_LAYERS,
     LayerEntry,
+    Process,
     StateDocument,
     StatusDocument,
     coverage_document,
@@ -67,7 +68,7 @@ class Herald:
         self._version = version
         self._recall = recall
         self._since = rfc3339(clock.now())
-        self._layers: tuple[LayerEntry, ...] = ()
+        self._sandboxes: dict[Process, tuple[LayerEntry, ...]] = {}
         self._unsaid: dict[StreamId, tuple[StreamState, str] | None] = {}
         """Newest state per stream that was not published yet; None: the stream is gone. At most one entry a stream."""
         self._covered_at = float("-inf")
@@ -76,19 +77,23 @@ class Herald:
         self._untidy = False
         """Clearing the states of streams that are gone was refused, and is to be tried again."""
 
-    def sandbox(self, layers: Iterable[tuple[str, bool, str]]) -> None:
-        """Take note of what the watchers' sandbox gives."""
+    def sandbox(self, of: Process, layers: Iterable[tuple[str, bool, str]]) -> None:
+        """Take note of what the sandbox of the watchers, or of the daemon, gives."""
         entries = tuple(
-            LayerEntry(name=printable(n, _NAME), in_force=f, detail=printable(d, _DETAIL))
-            for n, f, d in itertools.islice(layers, MAX_LAYERS)
+            LayerEntry(name=printable(name, _NAME), of=of, in_force=in_force, detail=printable(detail, _DETAIL))
+            for name, in_force, detail in itertools.islice(layers, MAX_LAYERS)
         )
-        if entries != self._layers:
-            self._layers = entries
+        if entries != self._sandboxes.get(of):
+            self._sandboxes[of] = entries
             self._health.changed = True
 
     @property
+    def _layers(self) -> tuple[LayerEntry, ...]:
+        return tuple(entry for of in ("watcher", "daemon") for entry in self._sandboxes.get(of, ()))[:MAX_LAYERS]
+
+    @property
     def layers(self) -> list[dict[str, Any]]:
-        """The watchers' sandbox, as last reported."""
+        """The sandbox of both kinds of process, as last reported."""
         return [entry.model_dump() for entry in self._layers]
 
     def birth(self) -> Outgoing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -30,6 +30,7 @@ from streamwatch.domain.errors import BusRefused, BusUnavailable, LedgerError, U
 from streamwatch.domain.streams import State, StreamId, StreamState
 from streamwatch.ledger.base import Backlog
 from streamwatch.link.messages import Configure
+from streamwatch.sandbox.grant import Grant
 from streamwatch.telemetry.health import Health
 from streamwatch.telemetry.metrics import Metrics
 
@@ -112,6 +113,8 @@ class Parts:
     clock: Clock
     watchers_at_work: Callable[[], tuple[int, int]]
     """How many watchers are ready, and how many there should be."""
+    regrant: Callable[[Grant], Awaitable[None]]
+    """Have watchers that may do so much: they are replaced, one after the other, where they may not yet."""
     commands_dropped: Callable[[], int]
     """Commands given up unread since the start."""
     broker_trouble: Callable[[], str]
@@ -180,6 +183,7 @@ class DaemonService:
         p = self._p
         try:
             setup = await asyncio.to_thread(read)  # it hashes every model
+            await p.regrant(setup.grant)
             if setup.configure != self.setup.configure:
                 await p.watchers.reconfigure(setup.configure)
         except UserError as error:

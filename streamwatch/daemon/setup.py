@@ -8,6 +8,7 @@ from streamwatch.alerts.base import DeskRule
 from streamwatch.domain.streams import StreamId, StreamSpec, topic_sid
 from streamwatch.domain.urls import printable
 from streamwatch.link.messages import Configure
+from streamwatch.sandbox.grant import NOTHING, Grant
 
 _NAME = 200
 
@@ -20,6 +21,8 @@ class Setup:
     configure: Configure
     """What every watcher is given."""
     desk_rules: tuple[DeskRule, ...]
+    grant: Grant = NOTHING
+    """What watchers need for it."""
     kept: tuple[str, ...] = ()
     """Detectors that keep their old model, since the new one cannot be used; worded for people."""
     sid_key: bytes | None = field(default=None, repr=False)

@@ -66,7 +66,8 @@ class FleetHandler(Protocol):
     async def on_lost(self, slot: int, reason: str) -> None:
         """A watcher is gone, and with it every look at its streams, until the next `on_ready` of this slot.
 
-        `reason` is `exit`, `signal:NAME`, `violation`, `silent`, `hung`, `memory`, `start` or `failed`: a metric label.
+        `reason` is a metric label: `exit`, `signal:NAME`, `violation`, `silent`, `hung`, `memory`, `start`, `failed` or
+        `renewed`.
         """
         ...
 

@@ -38,6 +38,9 @@ from streamwatch.link.messages import (
 
 log = structlog.get_logger(__name__)
 
+RENEWED = "renewed"
+"""Why a watcher ended that was to be replaced by one with another grant."""
+
 _EXIT_S = 2.0
 """Between the end of the link and the end of the process."""
 
@@ -64,6 +67,7 @@ class Slot:
         self._heard = False
         self._handling = False
         self._unfinished: tuple[int, ...] = ()
+        self._renew = asyncio.Event()
 
     @property
     def ready(self) -> bool:
@@ -98,6 +102,10 @@ class Slot:
         finally:
             self._answer = None
 
+    def renew(self) -> None:
+        """Replace the watcher by a new one, as soon as can be."""
+        self._renew.set()
+
     async def run(self) -> None:
         """Keep a watcher running until cancelled.
 
@@ -111,6 +119,10 @@ class Slot:
             reason = await self._life()
             lived, self._ready_at = self._lived(), None
             self.restarts[reason] += 1
+            if reason == RENEWED:
+                log.info("watcher renewed", watcher=self._name, slot=self.index)
+                await self._owner.slot_lost(self.index, reason, (), lived)
+                continue
             log.error("watcher lost", watcher=self._name, slot=self.index, reason=reason, lived_s=round(lived, 1))
             searching = await self._owner.slot_lost(self.index, reason, self._unfinished, lived)
             if lived >= self._limits.healthy_s:
@@ -139,18 +151,23 @@ class Slot:
         try:
             self._told = None
             log.info("watcher started", watcher=self._name, pid=process.pid)
-            reason = await self._first(self._talk(process), self._guard(process))
+            self._renew.clear()
+            reason = await self._first(self._talk(process), self._guard(process), self._renewal())
             if not self._ever_ready and self.restarts.total() + 1 >= self._limits.attempts:
                 raise OutsideError(f"{self._name} does not start: " + " · ".join(process.last_words[-3:]))
             return reason
         finally:
-            ending = await process.stop(ask_s=0 if reason else 2.0)
+            ending = await process.stop(ask_s=0 if reason not in (None, RENEWED) else 2.0)
             log.info("watcher ended", watcher=self._name, pid=process.pid, how=ending)
             self._unfinished = process.unfinished
             self._process = None
             self._beat = None
             if self._answer is not None and not self._answer.done():
                 self._answer.set_result(Failed(what="bug", detail=f"the watcher was lost: {reason}"))
+
+    async def _renewal(self) -> str:
+        await self._renew.wait()
+        return RENEWED
 
     async def _first(self, *jobs: Coroutine[None, None, str]) -> str:
         """The answer of the job that ends first; the others are cancelled. Errors of any are raised."""

@@ -42,6 +42,14 @@ class Spare:
         """Have a spare from now on: called when nothing more urgent is being started."""
         self._wanted.set()
 
+    async def renew(self, command: Command) -> None:
+        """Keep one that was started so from now on; the one at hand is ended."""
+        self._command = command
+        process = await self.take()
+        if process is not None:
+            await process.stop(ask_s=1.0)
+            self._wanted.set()
+
     async def take(self) -> WatcherProcess | None:
         """Return the spare, if there is one; it is the caller's from now on. The next comes with the next `want`.
 

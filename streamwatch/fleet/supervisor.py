@@ -28,7 +28,7 @@ from streamwatch.fleet.isolation import Isolation
 from streamwatch.fleet.plausible import check, detectors_of
 from streamwatch.fleet.process import WatcherProcess
 from streamwatch.fleet.quarantine import Quarantine
-from streamwatch.fleet.slot import Slot
+from streamwatch.fleet.slot import RENEWED, Slot
 from streamwatch.fleet.spare import Spare
 from streamwatch.link.messages import (
     Configure,
@@ -51,6 +51,9 @@ The first is said again whenever the stream would have been given to a watcher: 
 """
 
 _FREE_S = 1.0
+RENEWAL_S = 20.0
+"""For each watcher that is replaced: its streams are looked at again long before."""
+_RENEWAL_LOOK_S = 0.1
 
 
 class Fleet:
@@ -214,6 +217,23 @@ class Fleet:
             await asyncio.gather(*(slot.reconfigure(before) for slot in self._slots))
             raise ModelError(Problem(where="detectors", key="", wrong=failed.detail))
 
+    async def renew(self, command: Command) -> None:
+        """Replace every watcher, one after the other, by one that is started so. Streams stay with their slots.
+
+        A watcher that does not come back in time is not waited for: its slot goes on trying.
+        """
+        self._command = command
+        async with self._reconfiguring:
+            if self._spare is not None:
+                await self._spare.renew(command)
+            for slot in self._slots:
+                before = slot.pid
+                slot.renew()
+                waited = 0.0
+                while (slot.pid == before or not slot.ready) and waited < RENEWAL_S:
+                    await self._clock.sleep(_RENEWAL_LOOK_S)
+                    waited += _RENEWAL_LOOK_S
+
     # --- what slots say (see SlotOwner) ---
 
     def configuration(self) -> Configure:
@@ -256,6 +276,9 @@ class Fleet:
     async def slot_lost(self, slot: int, reason: str, unfinished: tuple[int, ...], lived_s: float) -> bool:
         """Its streams stay with the slot and are given to the next watcher, but for those that seem to break it."""
         await self._handler.on_lost(slot, reason)
+        if reason == RENEWED:  # nobody is to blame
+            self._given[slot].clear()
+            return True
         epochs = dict(self._given[slot])
         self._given[slot].clear()
         given = [stream for stream in dict.fromkeys(epochs.values()) if stream in self._assignments]

@@ -11,26 +11,45 @@ from streamwatch.domain.errors import SandboxError
 from streamwatch.sandbox import kernel
 from streamwatch.sandbox.descriptors import OnlyKnownDescriptors
 from streamwatch.sandbox.grant import ANYWHERE, Grant
-from streamwatch.sandbox.landlock import NoWrites
-from streamwatch.sandbox.limits import DescriptorRoom, NoDumps, NoFileGrowth, NoNewPrivileges
+from streamwatch.sandbox.landlock import NoWrites, OnlyReads, Scopes, TcpPorts
+from streamwatch.sandbox.limits import (
+    AddressSpace,
+    DescriptorRoom,
+    FewerRights,
+    NoDumps,
+    NoFileGrowth,
+    NoNewPrivileges,
+    NoSwap,
+)
+from streamwatch.sandbox.reading import readable
 from streamwatch.sandbox.report import Layer, LayerState
+from streamwatch.sandbox.seccomp import SystemCalls
 
 SandboxMode = Literal["required", "preferred", "off"]
 
 
-def standard_layers(
-    keep_fds: Collection[int],
-    grant: Grant = ANYWHERE,  # noqa: ARG001 - for the layers to come
-) -> tuple[Layer, ...]:
-    """Every layer, in the order in which it is entered: what opens a file comes before what forbids it."""
+def watcher_layers(keep_fds: Collection[int], grant: Grant) -> tuple[Layer, ...]:
+    """Every layer, in the order in which it is entered: each comes before the one that forbids what it needs itself."""
     return (
         OnlyKnownDescriptors(keep_fds),
         DescriptorRoom(),
         NoNewPrivileges(),
         NoDumps(),
         NoFileGrowth(),
+        AddressSpace(grant.memory),
+        NoSwap(),
+        FewerRights(),
         NoWrites(),
+        OnlyReads(readable(grant)),
+        TcpPorts(grant),
+        Scopes(),
+        SystemCalls(grant),
     )
+
+
+def daemon_layers(writable: Sequence[str]) -> tuple[Layer, ...]:
+    """Those of the daemon: it writes what `writable` names and nothing else. Watchers inherit them."""
+    return (NoNewPrivileges(), NoDumps(), NoWrites((*writable, "/dev/null")), Scopes(), SystemCalls(None))
 
 
 def enter(
@@ -49,7 +68,18 @@ def enter(
     """
     with suppress(OSError):
         kernel.die_with_parent(signal.SIGKILL)  # the end of the link says it too, to a process that still listens
-    chosen = standard_layers(keep_fds, grant) if layers is None else layers
+    return _give_up(mode, watcher_layers(keep_fds, grant) if layers is None else layers)
+
+
+def enter_daemon(mode: SandboxMode, *, writable: Sequence[str]) -> tuple[LayerState, ...]:
+    """The daemon's part: `writable` are folders that exist. While the process has one thread, before the event loop.
+
+    Raises as `enter`.
+    """
+    return _give_up(mode, daemon_layers(writable))
+
+
+def _give_up(mode: SandboxMode, chosen: Sequence[Layer]) -> tuple[LayerState, ...]:
     if mode == "off":
         return tuple(LayerState(layer.name, in_force=False, detail="privacy.sandbox: off") for layer in chosen)
     states = tuple(layer.apply() for layer in chosen)
@@ -59,8 +89,8 @@ def enter(
 
 
 def probe(layers: Sequence[Layer] | None = None) -> tuple[LayerState, ...]:
-    """What `enter` would put in force here; changes nothing."""
-    return tuple(layer.probe() for layer in (standard_layers(()) if layers is None else layers))
+    """What `enter` would put in force here, and the daemon's part with it; changes nothing."""
+    return tuple(layer.probe() for layer in (watcher_layers((), ANYWHERE) if layers is None else layers))
 
 
 def refuse_missing(layers: Sequence[Layer], states: Sequence[LayerState]) -> None:

@@ -20,6 +20,8 @@ class Grant:
     should be: it can neither make a socket nor connect one, and is given connected ones. None: any port of any host."""
     udp: bool = False
     """Whether it may send and receive datagrams: SRT."""
+    memory: int = 2**30
+    """Bytes of resident memory over which the fleet replaces it; what it may map follows from that."""
 
     def encode(self) -> str:
         """As one argument of a command line; holds no secret."""
@@ -30,7 +32,7 @@ class Grant:
         """Read it back. Raises ValueError where it is none."""
         try:
             said = json.loads(text)
-            read, ports, udp = said["read"], said["ports"], said["udp"]
+            read, ports, udp, memory = said["read"], said["ports"], said["udp"], said["memory"]
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"not a grant: {type(error).__name__}") from error
         if not isinstance(read, list) or not all(isinstance(path, str) and path.startswith("/") for path in read):
@@ -39,8 +41,12 @@ class Grant:
             raise ValueError("not a grant: `ports` is a list of ports, or null")
         if not isinstance(udp, bool):
             raise ValueError("not a grant: `udp` is true or false")  # noqa: TRY004 - what the caller expects
-        return cls(read=tuple(read), ports=None if ports is None else tuple(ports), udp=udp)
+        if not isinstance(memory, int) or isinstance(memory, bool) or memory <= 0:
+            raise ValueError("not a grant: `memory` is a number of bytes")
+        return cls(read=tuple(read), ports=None if ports is None else tuple(ports), udp=udp, memory=memory)
 
+
+NOTHING = Grant()
 
 ANYWHERE = Grant(read=("/",), ports=None, udp=True)
 """Nothing is held back but writing."""

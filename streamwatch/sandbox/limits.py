@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from pathlib import Path
 
 from streamwatch.sandbox import kernel
 from streamwatch.sandbox.report import LayerState, why
+
+_CAP_DAC_READ_SEARCH = 1 << 2
+"""Models may belong to another user."""
+_MAPPED = 4 * 2**30
+"""Bytes mapped and hardly touched: 0.8 GB of libraries, 64 MiB for each of the C library's arenas, 8 MiB a stack."""
+_SWAP = "memory may be swapped out: give the service LimitMEMLOCK=infinity or MemorySwapMax=0, or switch swap off"
 
 
 class NoNewPrivileges:
@@ -96,3 +103,90 @@ class DescriptorRoom:
         return LayerState(
             self.name, in_force=True, detail=f"{resource.getrlimit(resource.RLIMIT_NOFILE)[1]} descriptors"
         )
+
+
+class FewerRights:
+    """Of root's rights, those to read files of others alone: as many as a watcher started by anyone else would need."""
+
+    name = "capabilities"
+    required = False
+
+    def apply(self) -> LayerState:
+        """Give up the rest, for good."""
+        if os.geteuid() != 0:
+            return self.probe()
+        try:
+            left = kernel.keep_capabilities(_CAP_DAC_READ_SEARCH)
+        except OSError as error:
+            return LayerState(self.name, in_force=False, detail=why(error))
+        return LayerState(self.name, in_force=left & ~_CAP_DAC_READ_SEARCH == 0, detail="root's, but for reading")
+
+    def probe(self) -> LayerState:
+        """Whoever is not root has none to give up."""
+        return LayerState(self.name, in_force=True, detail="" if os.geteuid() == 0 else "not root: it has none")
+
+
+class NoSwap:
+    """Memory that held a picture is never written to a swap device."""
+
+    name = "no_swap"
+    required = False
+
+    def __init__(self, swaps: str = "/proc/swaps") -> None:
+        self._swaps = swaps
+
+    def apply(self) -> LayerState:
+        """Lock all memory, where there is any swap at all: locked memory is given back to the system less willingly."""
+        if not self._any():
+            return self.probe()
+        try:
+            kernel.unlimited_locking()
+            kernel.lock_memory()
+        except (OSError, ValueError):
+            return LayerState(self.name, in_force=False, detail=_SWAP)
+        return LayerState(self.name, in_force=True, detail="memory is locked")
+
+    def probe(self) -> LayerState:
+        """By what the machine has, and whether this user may lock."""
+        if not self._any():
+            return LayerState(self.name, in_force=True, detail="this machine swaps to no device")
+        unlimited = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1] == resource.RLIM_INFINITY
+        if unlimited or os.geteuid() == 0:
+            return LayerState(self.name, in_force=True, detail="memory can be locked")
+        return LayerState(self.name, in_force=False, detail=_SWAP)
+
+    def _any(self) -> bool:
+        try:
+            lines = Path(self._swaps).read_bytes().splitlines()
+        except OSError:
+            return True  # it cannot be seen: as if there were
+        return len(lines) > 1
+
+
+class AddressSpace:
+    """A bound for what one process may map, far over what it needs: a bomb ends it, not the machine.
+
+    The fleet judges by resident memory, once a second. This is for what happens within one: it holds whatever a
+    decoder asks for at once. Memory that is mapped and never touched counts as well: libraries, stacks, arenas.
+    """
+
+    name = "address_space"
+    required = False
+
+    def __init__(self, memory: int) -> None:
+        """`memory`: resident bytes that are allowed."""
+        self._limit = 2 * memory + _MAPPED
+
+    def apply(self) -> LayerState:
+        """Set it, unless a lower one is set already."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        limit = min(one for one in (self._limit, soft, hard) if one != resource.RLIM_INFINITY)
+        try:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        except (OSError, ValueError) as error:
+            return LayerState(self.name, in_force=False, detail=str(error))
+        return LayerState(self.name, in_force=True, detail=f"{limit // 2**20} MiB")
+
+    def probe(self) -> LayerState:
+        """Every kernel has it."""
+        return LayerState(self.name, in_force=True, detail=f"{self._limit // 2**20} MiB")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,11 @@ class LayerState:
     """Applied and verified; from a probe: this kernel would give it."""
     detail: str = ""
     """For people: what it covers, or why it is missing."""
+
+    @property
+    def word(self) -> str:
+        """As it is published."""
+        return word(in_force=self.in_force)
 
 
 class Layer(Protocol):
@@ -37,6 +42,11 @@ class Layer(Protocol):
     def probe(self) -> LayerState:
         """Say what `apply` would give, and change nothing. Never raises."""
         ...
+
+
+def word(*, in_force: bool) -> Literal["enforced", "unavailable"]:
+    """How a layer stands, in one word."""
+    return "enforced" if in_force else "unavailable"
 
 
 def why(error: OSError) -> str:

@@ -127,7 +127,8 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _literal(host: str) -> bool:
+def is_literal(host: str) -> bool:
+    """Whether a host is an address, which nobody has to resolve."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -149,7 +150,7 @@ class _Remembered:
     def knows(self, host: str, port: int) -> bool:
         """Whether the next call will not ask: an address of its own, or an answer with a second left to live."""
         known = self._answers.get((host, port))
-        return _literal(host) or (known is not None and time.monotonic() - known[0] < _REMEMBER_S - 1)
+        return is_literal(host) or (known is not None and time.monotonic() - known[0] < _REMEMBER_S - 1)
 
     def __call__(self, host: str, port: int) -> list[str]:
         now = time.monotonic()
@@ -203,7 +204,7 @@ class AddressPolicy:
     def _may_allow(self, host: str, port: int) -> bool:
         """Whether the answer depends on the addresses behind `host`: an entry has its name, or is a network."""
         entries = (entry for entry in self._entries if entry.port in (None, port))
-        return _literal(host) or any(entry.network is not None or entry.name == host for entry in entries)
+        return is_literal(host) or any(entry.network is not None or entry.name == host for entry in entries)
 
     def _allows(self, host: str, address: Address, port: int) -> bool:
         return any(entry.covers(host, address, port) for entry in self._entries)

@@ -34,6 +34,7 @@ from streamwatch.domain.decisions import CloseWhen, Kind, Level, OpenWhen, RuleS
 from streamwatch.domain.streams import Reason, SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.link.messages import Configure, HitSeen, RuleLevel, Sampled, ScoreLine, StreamLevel
+from streamwatch.sandbox.grant import Grant
 from streamwatch.telemetry.health import Health
 from streamwatch.telemetry.metrics import Metrics
 from tests.fakes.bus import FakeBroker, FakeBus
@@ -196,9 +197,14 @@ class Stage:
             clock=clock,
             watchers_at_work=lambda: self.fleet.at_work,
             broker_trouble=lambda: "Not authorized",
+            regrant=self._regrant,
             commands_dropped=lambda: 0,
         )
+        self.granted: list[Grant] = []
         self.service = DaemonService(parts, setup)
+
+    async def _regrant(self, wanted: Grant) -> None:
+        self.granted.append(wanted)
 
     # --- what watchers would say ---
 

@@ -168,7 +168,8 @@ async def test_reading_back_that_is_refused_is_said_and_tried_again() -> None:
 
 async def test_whatever_layers_a_watcher_reports_the_status_can_be_said() -> None:
     alone = Alone()
-    alone.herald.sandbox([("x" * 128, False, "ж" * 300)] * 40)
+    alone.herald.sandbox("watcher", [("x" * 128, False, "ж" * 300)] * 40)
+    alone.herald.sandbox("daemon", [("landlock", True, "")])
     assert len(alone.herald.layers) == 32
     for message in (alone.herald.birth(), alone.herald.testament()):
         assert len(message.payload) <= 4096

@@ -10,11 +10,14 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from streamwatch.sandbox.grant import ANYWHERE, Grant
+
 REPOSITORY = Path(__file__).parents[2]
 
 ENTER = """
 from streamwatch.sandbox.enter import enter
-states = enter({mode!r}, keep_fds={keep!r})
+from streamwatch.sandbox.grant import Grant
+states = enter({mode!r}, keep_fds={keep!r}, grant={grant!r})
 """
 
 
@@ -23,13 +26,14 @@ def run(
     *,
     mode: str | None = "required",
     keep: Sequence[int] = (),
+    grant: Grant = ANYWHERE,
     env: dict[str, str] | None = None,
     before: str = "",
     command: Sequence[str] = (),
     **options: object,
 ) -> subprocess.CompletedProcess[str]:
     """Run `code` after entering the sandbox (`mode` None: without), output captured through pipes."""
-    entered = ENTER.format(mode=mode, keep=tuple(keep)) if mode else ""
+    entered = ENTER.format(mode=mode, keep=tuple(keep), grant=grant) if mode else ""
     script = textwrap.dedent(before) + entered + textwrap.dedent(code)
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), **(env or {})}
     return subprocess.run(

@@ -13,9 +13,10 @@ def test_what_was_said_is_heard(grant: Grant) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "[]", "null", "{}", '{"read":[],"ports":[]}', '{"read":["x"],"ports":[],"udp":false}',
-        '{"read":[],"ports":[0],"udp":false}', '{"read":[],"ports":[true],"udp":false}',
-        '{"read":[],"ports":[],"udp":1}', '{"read":"/","ports":[],"udp":false}', '{"read":[1],"ports":[],"udp":false}',
+        "", "[]", "null", "{}", '{"read":[],"ports":[]}', '{"read":["x"],"ports":[],"udp":false,"memory":9}',
+        '{"read":[],"ports":[0],"udp":false,"memory":9}', '{"read":[],"ports":[true],"udp":false,"memory":9}',
+        '{"read":[],"ports":[],"udp":1,"memory":9}', '{"read":"/","ports":[],"udp":false,"memory":9}',
+        '{"read":[1],"ports":[],"udp":false,"memory":9}',
     ],
 )  # fmt: skip
 def test_nothing_else_is_a_grant(text: str) -> None:
