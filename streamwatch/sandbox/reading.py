@@ -18,7 +18,8 @@ _SYSTEM = (
     "/etc/gnutls",  # the same of FFmpeg's TLS
     "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat",  # our own memory; the engine's threads
     "/proc/sys/vm/overcommit_memory", "/proc/sys/kernel/osrelease",  # memory allocators
-    "/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage",  # the engine counts processors
+    "/sys/devices", "/sys/bus", "/sys/class", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage",  # the engine
+    # counts processors and looks for devices
     "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random",
 )  # fmt: skip
 _NAMES = (
