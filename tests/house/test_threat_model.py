@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from pathlib import Path
 
@@ -15,8 +15,8 @@ def test_the_threat_model_was_reviewed_lately():
     assert found, "CONTRIBUTING.md has lost its section on security"
     dates = re.findall(r"^reviewed_on: (\d{4}-\d\d-\d\d)$", section.partition("\n## ")[0], re.MULTILINE)
     assert len(dates) == 1, "one line `reviewed_on: YYYY-MM-DD` belongs there"
-    age = datetime.datetime.now(datetime.UTC).date() - datetime.date.fromisoformat(dates[0])
-    assert age >= datetime.timedelta(days=-1), "reviewed in the future"
-    assert age <= datetime.timedelta(days=DAYS), (
+    age = dt.datetime.now(dt.UTC).date() - dt.date.fromisoformat(dates[0])
+    assert age >= dt.timedelta(days=-1), "reviewed in the future"
+    assert age <= dt.timedelta(days=DAYS), (
         f"reviewed {age.days} days ago: read the section against the code, mend either, set the date anew"
     )
