@@ -15,6 +15,7 @@ def watcher_command(*, sandbox: str, grant: Grant, log_level: str = "info") -> C
     def command(link_fd: int) -> Sequence[str]:
         return (
             sys.executable,
+            "-P",  # or the folder in which the daemon was started is searched for modules, and may be read
             "-m",
             "streamwatch.app.watcher",
             "--link-fd",

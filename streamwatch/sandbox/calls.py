@@ -18,6 +18,7 @@ from streamwatch.sandbox.grant import Grant
 
 _NO = refuse(errno.EPERM)
 _MISSING = refuse(errno.ENOSYS)
+_NO_TERMINAL = refuse(errno.ENOTTY)
 
 # fmt: off
 _KERNEL = (  # to be changed, loaded into, traced with or set: never ours to do
@@ -52,15 +53,29 @@ _ONLY_THE_DAEMONS = (
     "accept", "accept4", "splice", "tee", "vmsplice", "sendfile", "copy_file_range", "inotify_init", "inotify_init1",
     "inotify_add_watch", "inotify_rm_watch", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid",
     "setfsuid", "setfsgid", "setgroups", "capset", "setrlimit", "seccomp",
+    "setpriority", "sched_setparam", "sched_setscheduler", "sched_setattr", "ioprio_set", "migrate_pages", "move_pages",
 )
 # fmt: on
 
 _CLONE_THREAD = 0x10000
+_CLONE_NAMESPACES = 0x7E02_0000
+"""CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. NEWTIME has no place among clone's flags."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | (os.O_TMPFILE & ~os.O_DIRECTORY)
 _TYPE = 0xF  # the rest of a socket's type are SOCK_NONBLOCK and SOCK_CLOEXEC
 _MSG_FASTOPEN = 0x2000_0000  # connects
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_SIOC, _SIOC_MASK = 0x8900, 0xFFFF_FF00
+_IOCTLS = {
+    "TCGETS": 0x5401, "TIOCOUTQ": 0x5411, "TIOCGWINSZ": 0x5413, "FIONREAD": 0x541B, "FIONBIO": 0x5421,
+    "FIONCLEX": 0x5450, "FIOCLEX": 0x5451, "TCGETS2": 0x802C_542A,
+}  # fmt: skip
+"""All that a watcher's libraries use: is it a terminal, how much waits, do not block, close on exec. Of those refused,
+FS_IOC_SETFLAGS and FS_IOC_FSSETXATTR matter most: they write into the inode of a file that was opened for reading,
+which no right of Landlock covers."""
+_FCNTLS = {
+    "F_SETOWN": 8, "F_SETSIG": 10, "F_SETOWN_EX": 15, "F_SETLEASE": 1024, "F_NOTIFY": 1026, "F_ADD_SEALS": 1033,
+    "F_SET_RW_HINT": 1036, "F_SET_FILE_RW_HINT": 1038,
+}  # fmt: skip
+"""Signals to whoever is named as owner, and what marks a file for others."""
 
 _PRCTL = {
     "PR_SET_PDEATHSIG": 1, "PR_SET_DUMPABLE": 4, "PR_SET_KEEPCAPS": 8, "PR_CAPBSET_DROP": 24, "PR_SET_SECUREBITS": 28,
@@ -71,14 +86,19 @@ _PRCTL = {
 
 def of_the_daemon() -> Rules:
     """It starts processes, writes its folder and connects; it never touches the kernel, mounts or other processes."""
-    return {**_refused((*_KERNEL, *_MOUNTS, *_OTHERS, *_SHARED)), "ioctl": _no_typing()}
+    return {
+        **_refused((*_KERNEL, *_MOUNTS, *_OTHERS, *_SHARED)),
+        "clone": Judgement((Clause((Has(0, _CLONE_NAMESPACES),), _NO),), ALLOW),
+        "clone3": _MISSING,
+        "ioctl": Judgement((Clause((Is(1, _TIOCSTI),), _NO), Clause((Is(1, _TIOCLINUX),), _NO)), ALLOW),
+    }
 
 
 def of_a_watcher(grant: Grant, *, pid: int) -> Rules:
     """It computes, reads, and speaks over what it was given. `pid`: its own number, the only one it may signal."""
     return {
         **_refused((*_KERNEL, *_MOUNTS, *_OTHERS, *_SHARED, *_FILES, *_ONLY_THE_DAEMONS)),
-        "clone": Judgement((Clause((Has(0, _CLONE_THREAD),), ALLOW),), _NO),
+        "clone": Judgement((Clause((Has(0, _CLONE_NAMESPACES),), _NO), Clause((Has(0, _CLONE_THREAD),), ALLOW)), _NO),
         "clone3": _MISSING,  # its flags lie behind a pointer; the C library then uses clone
         "open": _reading(1),
         "openat": _reading(2),
@@ -89,7 +109,8 @@ def of_a_watcher(grant: Grant, *, pid: int) -> Rules:
         "tgkill": _only(pid),  # what abort() and raise() use
         "rt_sigqueueinfo": _only(pid),
         "rt_tgsigqueueinfo": _only(pid),
-        "ioctl": _no_typing(Clause((Is(1, _SIOC, _SIOC_MASK),), _NO)),
+        "ioctl": Judgement(tuple(Clause((Is(1, request),), ALLOW) for request in _IOCTLS.values()), _NO_TERMINAL),
+        "fcntl": Judgement(tuple(Clause((Is(1, command),), _NO) for command in _FCNTLS.values()), ALLOW),
         **_sockets(grant),
     }
 
@@ -104,11 +125,6 @@ def _reading(flags: int) -> Judgement:
 
 def _only(pid: int) -> Judgement:
     return Judgement((Clause((Is(0, pid),), ALLOW),), _NO)
-
-
-def _no_typing(*more: Clause) -> Judgement:
-    """No ioctl that types on a terminal, and none of `more`."""
-    return Judgement((Clause((Is(1, _TIOCSTI),), _NO), Clause((Is(1, _TIOCLINUX),), _NO), *more), ALLOW)
 
 
 def _sockets(grant: Grant) -> dict[str, int | Judgement]:

@@ -14,8 +14,11 @@ _SYSTEM = (
     "/etc/ld.so.cache", "/etc/ld.so.preload",  # where they are
     "/usr/share/zoneinfo", "/etc/localtime", "/etc/timezone",  # datetime
     "/usr/lib/locale", "/usr/share/locale", "/etc/locale.alias",  # the C library's messages
-    "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/usr/share/ca-certificates",  # TLS, and OpenSSL's settings
-    "/etc/gnutls",  # the same of FFmpeg's TLS
+    # TLS, and OpenSSL's settings; never the whole of /etc/ssl or /etc/pki, where private keys lie
+    "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/openssl.cnf", "/etc/ca-certificates", "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates", "/etc/pki/tls/certs", "/etc/pki/tls/cert.pem", "/etc/pki/tls/openssl.cnf",
+    "/etc/pki/ca-trust/extracted", "/usr/share/pki",
+    "/etc/gnutls/config",  # the same of FFmpeg's TLS
     "/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat",  # our own memory; the engine's threads
     "/proc/sys/vm/overcommit_memory", "/proc/sys/kernel/osrelease",  # memory allocators
     "/sys/devices", "/sys/bus", "/sys/class", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage",  # the engine

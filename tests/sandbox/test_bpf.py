@@ -163,3 +163,32 @@ def test_all_tests_of_a_clause_must_hold_and_the_first_clause_that_does_counts()
     number = X86.numbers["socket"]
     said = [answer(program, X86, number, *a) for a in [(1, 1), (1, 1 << 35), (1, 0), (5, 0), (2, 0, 9), (2, 0, 7)]]
     assert said == [10, 10, 11, 11, 12, 13]
+
+
+THREAD, NEWUSER, NEWNS = 0x3D0F00, 0x1000_0000, 0x2_0000
+
+
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+def test_threads_are_made_processes_by_the_daemon_alone_and_namespaces_by_nobody(machine: Machine):
+    daemon = bpf.program(calls.of_the_daemon(), machine)
+    for flags, may in ((THREAD, (ALLOW, ALLOW)), (17, (NO, ALLOW)), (THREAD | NEWNS, (NO, NO)), (NEWUSER, (NO, NO))):
+        number = machine.numbers["clone"]
+        assert (answer(watcher(machine), machine, number, flags), answer(daemon, machine, number, flags)) == may
+    assert answer(daemon, machine, machine.numbers["clone3"]) == refuse(errno.ENOSYS)
+
+
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+def test_of_the_ioctls_only_the_few_harmless_ones_are_left(machine: Machine):
+    program, number = watcher(machine), machine.numbers["ioctl"]
+    harmless = {0x5401, 0x5411, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A}
+    files = {0x40086602, 0x40046602, 0x401C5820, 0x40049409}  # flags, project, clones
+    others = {*files, 0x8901, 0x8902, 0x8914, *range(0x5400, 0x5480)}  # owners, addresses, terminals
+    for request in harmless | others:
+        wanted = ALLOW if request in harmless else refuse(errno.ENOTTY)
+        assert answer(program, machine, number, 3, request) == wanted, hex(request)
+        assert answer(program, machine, number, 3, request | 1 << 32) == wanted, "the kernel takes the lower half"
+
+
+@pytest.mark.parametrize(("command", "may"), [(1, True), (3, True), (4, True), (1030, True), (8, False), (15, False)])
+def test_no_descriptor_names_somebody_to_be_signalled(command: int, *, may: bool):
+    assert (answer(watcher(X86), X86, X86.numbers["fcntl"], 3, command, 1) == ALLOW) is may
