@@ -8,7 +8,7 @@ import gc
 import os
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import structlog
@@ -200,7 +200,8 @@ class Workbench:
         return PyavReader(spec, policy=policy, clock=self._clock, max_pixels=self._max_pixels)
 
     def _decoder(self, config: CodecConfig) -> Decoder:
-        return make_decoder(config, max_pixels=self._max_pixels)
+        timed = nullcontext if self._workers is None else self._workers.stopwatch
+        return make_decoder(config, max_pixels=self._max_pixels, timed=timed)
 
     @property
     def _max_pixels(self) -> int:

@@ -214,7 +214,9 @@ class Beat(Message):
 
     type: Literal["beat"] = "beat"
     busy_s: Seconds
-    """Age of the look that has been in progress longest; a decoder that hangs shows here."""
+    """Age of the look that has been in progress longest."""
+    decoding_s: Seconds = 0.0
+    """Age of the oldest call of a decoder that has not come back: one that hangs or spins shows here."""
     rss_bytes: Count
     cpu: dict[Literal["receive", "decode", "scale", "infer", "inner"], Seconds]
     """Processor seconds by what they were spent on; `receive` is all that is none of the others, `inner` the decoding
