@@ -34,6 +34,7 @@ def equip(
         kind=kind,
         folder=str(folder.resolve()),
         sha256=verified.sha256,
+        labels=verified.labels,
         mode=mode,
         every_s=every_s,
     )

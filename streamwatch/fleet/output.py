@@ -6,10 +6,14 @@ import json
 from typing import NamedTuple
 
 from streamwatch.domain.urls import printable
+from streamwatch.link.words import words
 
 MAX_LINE = 2000
 _BURST = 100
-_PER_SECOND = 20.0
+_PER_SECOND = 5.0
+_CHARACTERS_BURST = 24_000
+_CHARACTERS_PER_SECOND = 600.0
+"""Of one pipe: room for a dozen tracebacks at once, and then for a sentence or two a second."""
 _LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 _OURS = frozenset({"event", "level", "timestamp", "process", "watcher"})
 _MAX_FIELDS = 16
@@ -24,6 +28,7 @@ class Lines:
     def __init__(self) -> None:
         self._partial = b""
         self._tokens = float(_BURST)
+        self._characters = float(_CHARACTERS_BURST)
         self._filled_at: float | None = None
         self.suppressed = 0
         """Lines beyond the rate, not yet reported by `feed`."""
@@ -35,14 +40,15 @@ class Lines:
         self._partial = pieces.pop()[: MAX_LINE * 4]
         lines: list[str] = []
         for at, piece in enumerate(pieces):
-            if self._tokens < 1:
+            if self._tokens < 1 or self._characters < 0:
                 self.suppressed += len(pieces) - at
                 break
             line = _clean(piece)
             if line:
                 self._tokens -= 1
+                self._characters -= len(line)
                 lines.append(line)
-        if self.suppressed and self._tokens >= _BURST / 2:
+        if self.suppressed and self._tokens >= _BURST / 4 and self._characters >= _CHARACTERS_BURST / 4:
             lines.append(f"… {self.suppressed} lines were too many")
             self.suppressed = 0
         return lines
@@ -54,7 +60,9 @@ class Lines:
 
     def _fill(self, now: float) -> None:
         if self._filled_at is not None:
-            self._tokens = min(float(_BURST), self._tokens + (now - self._filled_at) * _PER_SECOND)
+            gone = now - self._filled_at
+            self._tokens = min(float(_BURST), self._tokens + gone * _PER_SECOND)
+            self._characters = min(float(_CHARACTERS_BURST), self._characters + gone * _CHARACTERS_PER_SECOND)
         self._filled_at = now
 
 
@@ -80,10 +88,23 @@ def entry(line: str) -> Entry:
     except ValueError:
         said = None
     if not isinstance(said, dict) or not isinstance(said.get("event"), str) or said.get("level") not in _LEVELS:
-        return Entry("info", "watcher says", {"text": line})
+        return Entry("info", "watcher says", {"text": words(line, MAX_LINE)})
     fields = {
-        str(name)[:_MAX_NAME]: value
+        words(str(name), _MAX_NAME): _scalar(value)
         for name, value in list(said.items())[:_MAX_FIELDS]
         if isinstance(value, str | int | float | bool) and name not in _OURS
     }
-    return Entry(said["level"], said["event"], fields)
+    return Entry(said["level"], words(said["event"], MAX_LINE), fields)
+
+
+def _scalar(value: Scalar) -> Scalar:
+    """Text without what could be coded bytes; numbers as long as people read them."""
+    match value:
+        case str():
+            return words(value, MAX_LINE)
+        case bool():
+            return value
+        case int():
+            return value if abs(value) < 2**63 else 0
+        case _:
+            return round(value, 6)

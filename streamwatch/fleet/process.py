@@ -17,11 +17,12 @@ import streamwatch
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import LinkError, OutsideError
 from streamwatch.fleet.base import Command
-from streamwatch.fleet.output import Lines, entry
+from streamwatch.fleet.output import MAX_LINE, Lines, entry
 from streamwatch.link.blackbox import VARIABLE as BLACK_BOX
 from streamwatch.link.blackbox import BlackBoxReader
 from streamwatch.link.messages import FromWatcher, Stop
 from streamwatch.link.transport import Link
+from streamwatch.link.words import words
 
 log = structlog.get_logger(__name__)
 
@@ -231,7 +232,7 @@ class _Ears(asyncio.SubprocessProtocol):
         self.drained.set()
 
     def _say(self, line: str) -> None:
-        self.last_words.append(line)
+        self.last_words.append(words(line, MAX_LINE))
         said = entry(line)
         getattr(log, said.level)(said.event, watcher=self.name, **said.fields)
 

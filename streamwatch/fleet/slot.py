@@ -23,6 +23,7 @@ from streamwatch.domain.errors import (
 from streamwatch.fleet.base import FleetLimits
 from streamwatch.fleet.guard import TICK_S, Guard
 from streamwatch.fleet.owner import SlotOwner
+from streamwatch.fleet.plausible import check_ready
 from streamwatch.fleet.process import WatcherProcess
 from streamwatch.link.messages import (
     MAX_FRAME,
@@ -251,6 +252,7 @@ class Slot:
         if (wanted := self._owner.configuration()) is not self._told and not self.ready:
             self._tell(process, wanted)  # it changed while this one was starting
             return None
+        check_ready(ready, self._told)
         process.link.accept(MAX_REPORT)
         self._told = None
         self.sandbox = ready.sandbox

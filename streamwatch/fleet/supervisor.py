@@ -25,7 +25,7 @@ from streamwatch.fleet.base import (
 )
 from streamwatch.fleet.custody import Custody
 from streamwatch.fleet.isolation import Isolation
-from streamwatch.fleet.plausible import check, detectors_of
+from streamwatch.fleet.plausible import Wording, admitted, detectors_of
 from streamwatch.fleet.process import WatcherProcess
 from streamwatch.fleet.quarantine import Quarantine
 from streamwatch.fleet.slot import RENEWED, Slot
@@ -93,6 +93,7 @@ class Fleet:
         self._by_wire: dict[str, StreamId] = {}
         self._epoch = 0
         self._stale = [0] * slots
+        self._wording = tuple(Wording() for _ in range(slots))
         self._first_ready = asyncio.Event()
         self._reconfiguring = asyncio.Lock()
         self._slots = tuple(
@@ -270,7 +271,11 @@ class Fleet:
                 return
             if message.stream != stream:
                 message = message.model_copy(update={"stream": stream})
-            check(message, detectors=self._detectors, now=math.inf if assignment.spec.fast else self._clock.monotonic())
+            now = self._clock.monotonic()
+            message = admitted(message, detectors=self._detectors, now=math.inf if assignment.spec.fast else now)
+            if isinstance(message, StreamLevel) and message.detail:
+                detail = self._wording[slot].admitted(message.detail, now)
+                message = message.model_copy(update={"detail": detail}) if detail != message.detail else message
         await self._handler.on_message(slot, message)
 
     async def slot_lost(self, slot: int, reason: str, unfinished: tuple[int, ...], lived_s: float) -> bool:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from streamwatch.domain.decisions import Kind, Level, Mode, Severity
 from streamwatch.domain.media import Aim
 from streamwatch.domain.streams import Audience, Reason
+from streamwatch.link.words import pixels, rough, thousandths, token, words
 
 MAX_FRAME = 256 * 1024
 """Bytes of one framed message: room for a full configuration downwards; upwards see MAX_REPORT."""
@@ -27,24 +28,37 @@ MAX_RULES = 544
 """The 512 that a configuration may hold, and those that are built in."""
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
-Text = Annotated[str, Field(max_length=300)]
+Text = Annotated[str, Field(max_length=300), AfterValidator(words)]
 StreamName = Annotated[str, Field(min_length=1, max_length=16_384)]
-Session = Annotated[str, Field(max_length=32)]
+Session = Annotated[str, Field(pattern=r"^[0-9a-z]{0,16}$")]
 Score = Annotated[float, Field(ge=0, le=1)]
 MAX_SECONDS = 1e9
 """Thirty years: whoever computes with such a number stays within what dates and floats can hold."""
 Seconds = Annotated[float, Field(ge=-MAX_SECONDS, le=MAX_SECONDS, allow_inf_nan=False)]
 MediaSeconds = Annotated[
-    float, Field(allow_inf_nan=False), AfterValidator(lambda value: min(max(value, -MAX_SECONDS), MAX_SECONDS))
+    float,
+    Field(allow_inf_nan=False),
+    AfterValidator(lambda value: thousandths(min(max(value, -MAX_SECONDS), MAX_SECONDS))),
 ]
 """As a stream counts its own time, which may be nonsense: brought into bounds at both ends, and so breaks nobody."""
-Figure = Annotated[float, Field(allow_inf_nan=False)]
-"""A number for people, as a stream claims it."""
+Figure = Annotated[
+    float, Field(allow_inf_nan=False), AfterValidator(lambda value: thousandths(min(max(value, 0.0), 1e12)))
+]
+"""A number for people, as a stream claims it: brought into bounds."""
 Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2100, 1, 1, tzinfo=UTC))]
 """Wall time that can be shown in any zone. From 1970: that is where a machine without a battery starts."""
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 """A whole number with an end: JSON would carry thousands of digits."""
 Epoch = Count
+Side = Annotated[Count, AfterValidator(pixels)]
+"""Of a picture, as a stream claims it: brought into bounds."""
+Codec = Annotated[str, Field(max_length=40), AfterValidator(token)]
+ReportedScore = Annotated[Score, AfterValidator(rough)]
+ReportedSeconds = Annotated[Seconds, AfterValidator(thousandths)]
+Duration = Annotated[Seconds, AfterValidator(rough)]
+"""Of work that takes milliseconds, for metrics: tenths of one."""
+ReportedMoment = Annotated[Moment, AfterValidator(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000))]
+"""What comes from a watcher is as exact as people need it, and no digit more (see `words`)."""
 
 
 class Message(BaseModel):
@@ -64,6 +78,8 @@ class DetectorSettings(Message):
     folder: Annotated[str, Field(max_length=4096)]
     sha256: Annotated[str, Field(max_length=64)]
     """Of the model file as the daemon checked it; a watcher that finds another one refuses."""
+    labels: Annotated[tuple[Name, ...], Field(max_length=1000, exclude=True)] = ()
+    """As the daemon read them, and only for the daemon: never sent. What a watcher says of others is a violation."""
     mode: Mode
     every_s: Seconds = 0.0
     """Least time between two pictures scored by it; 0: every look."""
@@ -213,21 +229,21 @@ class Beat(Message):
     """Once a second: the watcher lives. Counters grow from its start."""
 
     type: Literal["beat"] = "beat"
-    busy_s: Seconds
+    busy_s: ReportedSeconds
     """Age of the look that has been in progress longest."""
-    decoding_s: Seconds = 0.0
+    decoding_s: ReportedSeconds = 0.0
     """Age of the oldest call of a decoder that has not come back: one that hangs or spins shows here."""
     rss_bytes: Count
-    cpu: dict[Literal["receive", "decode", "scale", "infer", "inner"], Seconds]
+    cpu: dict[Literal["receive", "decode", "scale", "infer", "inner"], ReportedSeconds]
     """Processor seconds by what they were spent on; `receive` is all that is none of the others, `inner` the decoding
     for looks inside groups of pictures."""
-    load: Seconds = 0.0
+    load: ReportedSeconds = 0.0
     """What the promises ask of the workers, as a share of what they can do; over 1 they cannot be kept."""
-    thrift: Score = 0.0
+    thrift: ReportedScore = 0.0
     """How much of what nobody was promised is left out: 0 none, 1 all."""
-    suspicion_stretch: Seconds = 1.0
+    suspicion_stretch: ReportedSeconds = 1.0
     """Looks at suspicious streams are so many times farther apart than they should be."""
-    floor_stretch: Seconds = 1.0
+    floor_stretch: ReportedSeconds = 1.0
     """The same for all others, of weight 1."""
     stuck_readers: Count = 0
     """Threads of readers that were let go and do not end: each holds a connection."""
@@ -253,18 +269,18 @@ class StreamLevel(Message):
     """What stands in the way of looking, None when nothing does."""
     detail: Text = ""
     """The same for people: redacted, printable."""
-    width: Count = 0
-    height: Count = 0
-    codec: Annotated[str, Field(max_length=40)] = ""
-    gap_aim_s: Seconds | None = None
+    width: Side = 0
+    height: Side = 0
+    codec: Codec = ""
+    gap_aim_s: ReportedSeconds | None = None
 
 
 class ScoreLine(Message):
     """One detector's scores of one frame."""
 
     detector: Name
-    values: Annotated[tuple[tuple[Name, Score], ...], Field(max_length=MAX_SCORES)]
-    infer_s: Seconds
+    values: Annotated[tuple[tuple[Name, ReportedScore], ...], Field(max_length=MAX_SCORES)]
+    infer_s: Duration
 
 
 class Sampled(Message):
@@ -274,27 +290,27 @@ class Sampled(Message):
     epoch: Epoch
     stream: StreamName
     session: Session
-    at: Moment
-    arrival: Seconds
+    at: ReportedMoment
+    arrival: ReportedSeconds
     media_s: MediaSeconds
-    gap_s: Seconds | None
+    gap_s: ReportedSeconds | None
     key: bool
     corrupt: bool
     blind: bool = False
     """There is nothing to see in it: it was examined, and its stream is no better known than before."""
     look: Aim = Aim.KEY
     """How it came to be looked at."""
-    decode_s: Seconds
+    decode_s: Duration
     scores: Annotated[tuple[ScoreLine, ...], Field(max_length=64)]
 
 
 class HitSeen(Message):
     """One frame that counted."""
 
-    at: Moment
-    arrival: Seconds
+    at: ReportedMoment
+    arrival: ReportedSeconds
     media_s: MediaSeconds
-    score: Score
+    score: ReportedScore
     look: Aim | None = Aim.KEY
 
 
@@ -307,8 +323,8 @@ class RuleLevel(Message):
     session: Session
     rule: Name
     level: Level
-    suspicion: Score
-    score: Score
+    suspicion: ReportedScore
+    score: ReportedScore
     hits: Annotated[tuple[HitSeen, ...], Field(max_length=100)] = ()
     first_seen: HitSeen | None = None
     last_seen: HitSeen | None = None
@@ -319,15 +335,15 @@ class Found(Message):
 
     type: Literal["found"] = "found"
     transport: Name
-    codec: Annotated[str, Field(max_length=40)]
-    width: Count
-    height: Count
+    codec: Codec
+    width: Side
+    height: Side
     fps: Figure | None
     key_interval_s: MediaSeconds | None
     key_bytes: Count
     bitrate: Figure
-    decode_key_s: Seconds | None
-    renditions: Annotated[tuple[tuple[Count, Count], ...], Field(max_length=100)]
+    decode_key_s: Duration | None
+    renditions: Annotated[tuple[tuple[Side, Side], ...], Field(max_length=100)]
     reason: Reason | None
     detail: Text = ""
 

@@ -10,12 +10,15 @@ from typing import Generic, NamedTuple, TypeVar
 from pydantic import TypeAdapter
 
 from streamwatch.domain.errors import LinkClosed, LinkError, LinkStalled
+from streamwatch.link.allowance import HEARD, OWN, Allowance
 from streamwatch.link.frames import FrameParser, decode, encode
 from streamwatch.link.messages import (
     FROM_WATCHER,
     MAX_FRAME,
     MAX_REPORT,
     TO_WATCHER,
+    Beat,
+    Failed,
     FromWatcher,
     Message,
     Ready,
@@ -33,6 +36,11 @@ _READ_AHEAD = 512 * 1024
 _GATHER = 32 * 1024
 _GATHER_S = 0.02
 """Samples and streams' levels wait so long for company; nothing that a person waits for does."""
+
+_REST_S = 0.02
+"""More than what has been said too much takes to pass, so that a rest is worth it."""
+_NEVER_WAIT = (Beat, Ready, Failed)
+"""Few, and the daemon acts on their absence: sent even beyond the allowance."""
 
 In = TypeVar("In")
 
@@ -52,24 +60,44 @@ class LinkStatistics(NamedTuple):
 class Link(Generic[In]):
     """One end of the connection between daemon and watcher. One task receives; any task of the same loop sends."""
 
-    def __init__(self, receives: TypeAdapter[In], *, receive_limit: int, send_limit: int, ready_limit: int) -> None:
+    def __init__(
+        self,
+        receives: TypeAdapter[In],
+        *,
+        receive_limit: int,
+        send_limit: int,
+        ready_limit: int,
+        heard: Allowance | None = None,
+        own: Allowance | None = None,
+    ) -> None:
         self._receives = receives
         self._send_limit = send_limit
         self._ready_limit = ready_limit
-        self._wire = _Wire(receive_limit)
+        self._wire = _Wire(receive_limit, heard=heard, own=own)
         self._received = 0
 
     @classmethod
     async def to_watcher(cls, sock: socket.socket) -> Link[FromWatcher]:
-        """Return the daemon's end, which owns `sock` from now on. It accepts reports of `MAX_REPORT` bytes."""
-        link = Link(FROM_WATCHER, receive_limit=MAX_REPORT, send_limit=MAX_FRAME, ready_limit=MAX_FRAME)
+        """Return the daemon's end, which owns `sock` from now on.
+
+        It accepts reports of `MAX_REPORT` bytes, and so many a second as `HEARD` allows.
+        """
+        link = Link(
+            FROM_WATCHER,
+            receive_limit=MAX_REPORT,
+            send_limit=MAX_FRAME,
+            ready_limit=MAX_FRAME,
+            heard=Allowance(HEARD),
+        )
         await link._open(sock)
         return link
 
     @classmethod
     async def to_daemon(cls, descriptor: int) -> Link[ToWatcher]:
         """Return the watcher's end over the descriptor that it was started with, which it owns from now on."""
-        link = Link(TO_WATCHER, receive_limit=MAX_FRAME, send_limit=MAX_REPORT, ready_limit=MAX_FRAME)
+        link = Link(
+            TO_WATCHER, receive_limit=MAX_FRAME, send_limit=MAX_REPORT, ready_limit=MAX_FRAME, own=Allowance(OWN)
+        )
         await link._open(socket.socket(fileno=descriptor))
         return link
 
@@ -152,8 +180,11 @@ class Link(Generic[In]):
 class _Wire(asyncio.Protocol):
     """Bytes in and out; everything here runs on the event loop."""
 
-    def __init__(self, receive_limit: int) -> None:
+    def __init__(self, receive_limit: int, *, heard: Allowance | None = None, own: Allowance | None = None) -> None:
         self.parser = FrameParser(receive_limit)
+        self._heard = heard
+        self._own = own
+        self._resting: asyncio.TimerHandle | None = None
         self.outbox = Outbox()
         self.error: LinkError | None = None
         self.sent = 0
@@ -183,6 +214,8 @@ class _Wire(asyncio.Protocol):
             return
         try:
             bodies = self.parser.feed(data)
+            if self._heard is not None:
+                self._heard.hold(len(data), asyncio.get_running_loop().time(), messages=len(bodies))
         except LinkError as error:
             self.cut(error)
             return
@@ -230,7 +263,7 @@ class _Wire(asyncio.Protocol):
         if self.error is not None:
             raise self.error
         frame = encode(message, limit)
-        if not self._full():
+        if not self._full() and (isinstance(message, _NEVER_WAIT) or not self._over()):
             self._gather(frame, at_once=not isinstance(message, Sampled | StreamLevel))
             return
         self._limits[type(message)] = limit
@@ -240,6 +273,8 @@ class _Wire(asyncio.Protocol):
         """Send with what else is said within a moment: each write wakes the other process."""
         self._gathered += frame
         self.sent += 1
+        if self._own is not None:
+            self._own.spend(len(frame), asyncio.get_running_loop().time())
         if at_once or len(self._gathered) >= _GATHER:
             self._flush()
         elif self._flushing is None:
@@ -259,10 +294,28 @@ class _Wire(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._full_since = None
-        while not self._full() and (message := self.outbox.pop()) is not None:
-            self._gather(encode(message, self._limits[type(message)]), at_once=True)  # may fill it again
-        if not self._full():
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        while not self._full() and not self._over() and (message := self.outbox.pop()) is not None:
+            self._gather(encode(message, self._limits[type(message)]), at_once=False)  # may fill it again
+        self._flush()
+        if not self._full() and not len(self.outbox):
             self._drained.set()
+
+    def _over(self) -> bool:
+        """Whether we have said as much as we may for now; if so, the rest follows in a moment."""
+        if self._own is None or self.error is not None:
+            return False
+        loop = asyncio.get_running_loop()
+        if self._resting is None and (wait := self._own.wait_s(loop.time())) > 0:
+            self._drained.clear()
+            self._resting = loop.call_later(wait + _REST_S, self._rested)
+        return self._resting is not None
+
+    def _rested(self) -> None:
+        self._resting = None
+        self._send_waiting()
 
     def _full(self) -> bool:
         return self._full_since is not None
@@ -286,6 +339,9 @@ class _Wire(asyncio.Protocol):
         if self.error is None:
             self.error = error
         self.outbox.clear()
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         self._flush()
         self._drained.set()
         self._wake()

@@ -2,6 +2,7 @@
 
 Started as `python watcher_process.py --link-fd N`. What it does wrong is told by what it is asked to do:
 an address `test:crash`, `test:exit`, `test:hang`, `test:leak`, `test:silence`, `test:garbage`, `test:flood`,
+`test:volume`, `test:chatter`, `test:token`, `test:label`, `test:twice`,
 `test:future`, `test:hit-in-future` or `test:detector` (`test:look-…`: while it looks at that stream); a `max_pixels` of
 `REFUSE_DETECTORS`, `REFUSE_SANDBOX`, `END`, `NEVER_READY`; `--deaf` ignores `Stop` and SIGTERM.
 """
@@ -21,7 +22,9 @@ from datetime import UTC, datetime
 from streamwatch.domain.decisions import Level
 from streamwatch.domain.errors import LinkError
 from streamwatch.link.blackbox import BlackBox
+from streamwatch.link.frames import encode
 from streamwatch.link.messages import (
+    MAX_REPORT,
     Assign,
     Beat,
     Configure,
@@ -144,13 +147,20 @@ class FakeWatcher:
                 os.write(LINK_FD, b"\x00\x00\x00\x02{}")
             case "test:flood":
                 os.write(LINK_FD, b"\xff\xff\xff\xff")
+            case "test:volume":  # well-formed, allowed one by one, and no end to it
+                self._insist(self._level(message.stream).model_copy(update={"detail": "so many words. " * 20}))
+            case "test:chatter":
+                self._insist(self._level(message.stream))
+            case "test:token":
+                body = self._level(message.stream).model_dump_json().replace('"session":"s"', '"session":"QUJD/+=="')
+                os.write(LINK_FD, len(body).to_bytes(4, "big") + body.encode())
             case "test:stale":
                 self._epochs[message.stream] -= 1
             case "test:forge":
                 self._link.post(
                     StreamLevel(epoch=1, stream="of-another", session="", live=True, ended=False, reason=None)
                 )
-            case "test:future" | "test:detector" | "test:hit-in-future":
+            case "test:future" | "test:detector" | "test:hit-in-future" | "test:label" | "test:twice":
                 self._post_lie(message.stream, message.url)
             case "test:look-crash" | "test:look-exit":
                 with BOX.looking(message.epoch):
@@ -161,12 +171,24 @@ class FakeWatcher:
             case _:
                 pass
 
+    def _insist(self, message: StreamLevel) -> None:
+        """Say it for ever, past everything that would hold us back."""
+        alive = Beat(busy_s=0, rss_bytes=1, cpu={}, looks_dropped=0, packets_dropped=0, received={})
+        frames = encode(message, MAX_REPORT) * 100 + encode(alive, MAX_REPORT)
+        os.set_blocking(LINK_FD, True)
+        while True:
+            os.write(LINK_FD, frames)
+
     def _post_lie(self, stream: str, url: str) -> None:
         """What is valid and cannot be true."""
         sample, soon = self._sampled(stream), time.monotonic() + 60
         match url:
             case "test:future":
                 self._link.post(sample.model_copy(update={"arrival": soon}))
+            case "test:label" | "test:twice":
+                labels = ("made-up",) if url == "test:label" else ("test_card", "test_card")
+                line = ScoreLine(detector="card", values=tuple((label, 0.5) for label in labels), infer_s=0)
+                self._link.post(sample.model_copy(update={"scores": (line,)}))
             case "test:detector":
                 line = ScoreLine(detector="made-up", values=(("label", 0.5),), infer_s=0)
                 self._link.post(sample.model_copy(update={"scores": (line,)}))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from streamwatch.domain.clock import Clock, SystemClock
-from streamwatch.domain.decisions import Standing
+from streamwatch.domain.decisions import Mode, Standing
 from streamwatch.domain.streams import SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.fleet.assigner import LeastLoaded
@@ -18,7 +18,7 @@ from streamwatch.fleet.base import Command, FleetLimits, Report
 from streamwatch.fleet.isolation import TRIAL_S, Isolation
 from streamwatch.fleet.quarantine import Quarantine
 from streamwatch.fleet.supervisor import Fleet
-from streamwatch.link.messages import Configure, Ready
+from streamwatch.link.messages import Configure, DetectorSettings, Ready
 
 FAKE = Path(__file__).parents[1] / "fakes" / "watcher_process.py"
 SAMPLING = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0.1, inner=0.05)
@@ -33,8 +33,11 @@ def spec(name: str, url: str = "rtmp://127.0.0.1/live/x", **changes: Any) -> Str
     return StreamSpec(id=StreamId(name), url=SafeUrl(url), sampling=SAMPLING, name=name, **changes)
 
 
+CARD = DetectorSettings(name="card", kind="onnx", folder="/m", sha256="f" * 64, labels=("test_card",), mode=Mode.ACTIVE)
+
+
 def configure(max_pixels: int = 1_000_000) -> Configure:
-    return Configure(detectors=(), rules=(), max_pixels=max_pixels, allow_hosts=(), decode_workers=1)
+    return Configure(detectors=(CARD,), rules=(), max_pixels=max_pixels, allow_hosts=(), decode_workers=1)
 
 
 class Notes:

@@ -79,7 +79,7 @@ async def test_a_command_that_does_not_exist_is_an_outside_error():
 
 async def test_what_it_prints_is_logged_harmless():
     with capture_logs() as logs:
-        process = await started("--say", "one\x1b[2Jtwo\u202e\nthree" + "x" * 5000)
+        process = await started("--say", "one\x1b[2Jtwo\u202e\nthree" + "x. " * 5000)
         await process.stop()
     texts = [entry["text"] for entry in logs if entry["event"] == "watcher says"]
     assert texts[0] == "one\ufffd[2Jtwo\ufffd"

@@ -100,6 +100,11 @@ async def test_a_killed_watcher_is_replaced_at_once_and_the_alert_it_held_is_tol
         ("test:future", "violation"),
         ("test:hit-in-future", "violation"),
         ("test:detector", "violation"),
+        ("test:label", "violation"),
+        ("test:twice", "violation"),
+        ("test:token", "violation"),
+        ("test:volume", "violation"),
+        ("test:chatter", "violation"),
     ],
 )
 async def test_a_stream_that_breaks_its_watcher_costs_that_watcher_alone(address: str, reason: str):

@@ -34,8 +34,9 @@ from streamwatch.link.messages import (
 )
 
 AT = datetime(2026, 11, 21, 10, 0, 0, 123_456, tzinfo=UTC)
-LONG = 1.2345678901234567e-300
-"""A number whose text is as long as a float's gets."""
+LONG = 0.1234
+FAR = -999_999_999.999
+"""Numbers whose text is as long as it gets: more digits are rounded away."""
 
 
 def members(union: Any) -> tuple[type[Message], ...]:
@@ -188,7 +189,7 @@ LARGEST: tuple[Message, ...] = (
     ),
     stream_level(
         STREAM,
-        session="\x00" * 32,
+        session="z" * 16,
         detail=TEXT,
         codec="\x00" * 40,
         width=2**63 - 1,
@@ -198,15 +199,15 @@ LARGEST: tuple[Message, ...] = (
     ),
     sampled(
         STREAM,
-        session="\x00" * 32,
+        session="z" * 16,
         scores=(ScoreLine(detector=NAME, values=((NAME, LONG),) * 100, infer_s=LONG),) * 64,
     ),
     rule_level(
         Level.ALARM,
         stream=STREAM,
         rule=NAME,
-        session="\x00" * 32,
-        hits=(HitSeen(at=AT, arrival=LONG, media_s=LONG, score=LONG),) * 100,
+        session="z" * 16,
+        hits=(HitSeen(at=AT, arrival=FAR, media_s=FAR, score=LONG),) * 100,
         first_seen=hit(),
         last_seen=hit(),
     ),
