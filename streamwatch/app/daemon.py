@@ -66,6 +66,7 @@ def run(path: Path, *, log_level: str = "info") -> None:
 
     """
     logs.configure(process="daemon", level=log_level)
+    logs.catch_all()
     ready = settings.read(path)
     config = ready.config
     for remark in ready.loaded.remarks():

@@ -23,6 +23,7 @@ from streamwatch.domain.errors import ConfigError, ModelError, Problem
 from streamwatch.domain.evasion import DETECTOR as EVASION
 from streamwatch.evasion import rules as evasion
 from streamwatch.link.messages import Configure
+from streamwatch.telemetry import redact
 
 DECODE_WORKERS = 1
 """Per watcher, of which there is one a core: two decoders in one process would only fight for it."""
@@ -89,6 +90,7 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
     except ConfigError as error:
         raise ConfigError(*error.problems, *model_problems(path)) from None
     config = loaded.config
+    _learn_secrets(config)
     problems = [*_not_yet(loaded), *_state_problems(loaded)]
     equipped: dict[str, Equipped] = {}
     kept: list[str] = []
@@ -132,6 +134,14 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
         ),
     )
     return Settings(loaded, setup, equipped)
+
+
+def _learn_secrets(config: Config) -> None:
+    """From here on no log line of this process shows them, whoever writes it."""
+    if config.mqtt.password is not None:
+        redact.learn(config.mqtt.password.get_secret_value())
+    for stream in stream_specs(config):
+        redact.learn_address(stream.url, stream.id, stream.name)
 
 
 def _state_problems(loaded: Loaded) -> Iterator[Problem]:

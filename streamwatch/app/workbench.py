@@ -56,7 +56,7 @@ from streamwatch.sources.fallback.reader import PyavReader
 from streamwatch.sources.gop import GopBuffer
 from streamwatch.sources.probe import probe
 from streamwatch.sources.rtmp.reader import RtmpReader
-from streamwatch.telemetry import logs
+from streamwatch.telemetry import logs, redact
 from streamwatch.watcher.service import WatcherService, rss_bytes
 
 log = structlog.get_logger(__name__)
@@ -154,6 +154,7 @@ class Workbench:
         """Build a pipeline and the work that keeps it connected."""
         if self._workers is None:
             raise LinkViolation("a stream was assigned before this watcher was configured")
+        redact.learn_address(spec.url, spec.id, spec.name)
         pipeline = StreamPipeline(
             spec,
             sampler=AdaptiveSampler(spec.sampling, rng=self._rng, weight=spec.weight, young=not session),
@@ -251,6 +252,7 @@ class _Recorded:
 def serve(link_fd: int, *, layers: Sequence[LayerState], refusal: str, black_box: BlackBox, log_level: str) -> None:
     """Run the watcher over this link until it ends."""
     logs.configure(process="watcher", form="json", level=log_level)
+    logs.catch_all()
     asyncio.run(_serve(link_fd, layers=layers, refusal=refusal, black_box=black_box))
 
 

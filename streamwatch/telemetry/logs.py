@@ -1,22 +1,23 @@
 """Logs: one line an event, on standard error, with nothing in it that could identify a viewer or open a door.
 
-Events speak once when something changes. A value that came from outside is made printable here, whoever logs it.
+Events speak once when something changes. Everything passes `redact`, whoever says it: this house, a library through
+the standard library's logging or warnings, an exception that nobody caught.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any, Literal, TextIO
 
 import structlog
 
-from streamwatch.domain.urls import SafeUrl, printable
+from streamwatch.telemetry import redact
 
 Form = Literal["auto", "json", "text"]
-
-_VALUE_LIMIT = 500
 
 
 def configure(*, process: str, form: Form = "auto", level: str = "info", stream: TextIO | None = None) -> None:
@@ -47,8 +48,52 @@ def configure(*, process: str, form: Form = "auto", level: str = "info", stream:
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=True,
     )
-    # Libraries that speak through the standard library's logging: their warnings, on the same stream.
-    logging.basicConfig(stream=out, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", force=True)
+    # Libraries that speak through the standard library's logging: their warnings, on the same way out.
+    logging.basicConfig(handlers=[_Bridge(logging.WARNING)], level=logging.WARNING, force=True)
+
+
+def catch_all() -> None:
+    """Let what nobody catches be logged, instead of printed as it is. For processes that are ours from start to end."""
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+    sys.unraisablehook = _unraisable
+    logging.captureWarnings(capture=True)
+
+
+class _Bridge(logging.Handler):
+    """Hands records of libraries to our log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            said = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - words that do not fit their form
+            said = f"{record.msg} ({type(error).__name__})"
+        try:
+            structlog.get_logger().log(record.levelno, "library says", logger=record.name, text=said,
+                                       exc_info=record.exc_info or None)  # fmt: skip
+        except Exception:  # noqa: BLE001 - as the standard library does, but without showing what could not be said
+            sys.stderr.write("a library said something that cannot be logged\n")
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    structlog.get_logger().critical("unforeseen", exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
+        thread = args.thread.name if args.thread else ""
+        structlog.get_logger().critical(
+            "unforeseen", thread=thread, exc_info=(args.exc_type, args.exc_value, args.exc_traceback)
+        )
+
+
+def _unraisable(args: sys.UnraisableHookArgs) -> None:
+    if args.exc_value is not None:
+        structlog.get_logger().error(
+            "unforeseen", where=str(args.err_msg or ""), exc_info=(args.exc_type, args.exc_value, args.exc_traceback)
+        )
 
 
 def _named(process: str) -> structlog.typing.Processor:
@@ -60,11 +105,7 @@ def _named(process: str) -> structlog.typing.Processor:
 
 
 def _presentable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key, value in event.items():
-        if isinstance(value, SafeUrl):
-            event[key] = str(value)
-        elif isinstance(value, str) and key != "exception":
-            event[key] = printable(value, _VALUE_LIMIT)
-        elif isinstance(value, (bytes, bytearray, memoryview)):
-            event[key] = f"<{len(value)} bytes>"
-    return event
+    return {
+        redact.redacted(str(key), 100): redact.traceback(str(value)) if key == "exception" else redact.value(value)
+        for key, value in event.items()
+    }
