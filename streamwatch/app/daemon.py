@@ -23,6 +23,7 @@ from streamwatch.bus.topics import Topics
 from streamwatch.config.choices import Identify
 from streamwatch.coverage.books import Books
 from streamwatch.daemon import web
+from streamwatch.daemon.bases import Bases
 from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.demands import Demands
@@ -39,6 +40,7 @@ from streamwatch.domain.alerts import AlertEvent, Event
 from streamwatch.domain.clock import Clock, SystemClock
 from streamwatch.domain.decisions import Severity
 from streamwatch.domain.streams import Reason, StreamId
+from streamwatch.domain.urls import show_paths
 from streamwatch.fleet.assigner import LeastLoaded
 from streamwatch.fleet.base import Command, FleetLimits
 from streamwatch.fleet.supervisor import Fleet
@@ -68,6 +70,7 @@ def run(path: Path, *, log_level: str = "info") -> None:
     logs.configure(process="daemon", level=log_level)
     logs.catch_all()
     ready = settings.read(path)
+    show_paths(shown=ready.setup.names_shown)
     config = ready.config
     for remark in ready.loaded.remarks():
         log.warning("configuration", remark=str(remark))
@@ -127,7 +130,12 @@ def compose(
         return service.setup
 
     def command(grant: Grant) -> Command:
-        return watcher_command(sandbox=config.privacy.sandbox.value, grant=grant, log_level=log_level)
+        return watcher_command(
+            sandbox=config.privacy.sandbox.value,
+            grant=grant,
+            log_level=log_level,
+            names=config.privacy.names.value,
+        )
 
     grants = Grants(ready.setup.grant)
 
@@ -257,6 +265,7 @@ def compose(
         outside=outside,
         delivery=delivery,
         figures=ledger,
+        bases=Bases(notes=ledger, clock=clock),
         metrics=metrics,
         health=health,
         clock=clock,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +12,16 @@ from streamwatch.app.draft import model_problems
 from streamwatch.app.equipment import Equipped, desk_rules, equip, rule_settings
 from streamwatch.app.grants import grant_of
 from streamwatch.bus.options import BrokerOptions
-from streamwatch.config.choices import Names, StreamIds
+from streamwatch.config.choices import Names
 from streamwatch.config.loader import Loaded, load
-from streamwatch.config.models import Config, Detector
-from streamwatch.config.specs import rule_specs, stream_specs
+from streamwatch.config.models import Config, Detector, Privacy
+from streamwatch.config.specs import rule_specs, sid_key, stream_specs
 from streamwatch.daemon.setup import Setup
 from streamwatch.detectors.shipped import find_folder
 from streamwatch.domain.decisions import Kind, RuleSpec
 from streamwatch.domain.errors import ConfigError, ModelError, Problem
 from streamwatch.domain.evasion import DETECTOR as EVASION
+from streamwatch.domain.streams import Audience
 from streamwatch.evasion import rules as evasion
 from streamwatch.link.messages import Configure
 from streamwatch.telemetry import redact
@@ -39,11 +40,17 @@ class Settings:
     setup: Setup
     equipped: Mapping[str, Equipped]
     """Detectors by name, with their folders as they were checked."""
+    privacy: Privacy
+    """What is in force: on a reload that of the start, since ids must not change while a daemon runs."""
 
     @property
     def config(self) -> Config:
         """The configuration as written, with defaults."""
         return self.loaded.config
+
+    def ids(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Ids of streams, as they are here, by their names in the file."""
+        return tuple(map(self.setup.id_of, names))
 
     @property
     def watchers(self) -> int:
@@ -88,7 +95,8 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
     try:
         loaded = load(path, environ=os.environ)
     except ConfigError as error:
-        raise ConfigError(*error.problems, *model_problems(path)) from None
+        baseless = before.ids(error.baseless) if before else ()
+        raise ConfigError(*error.problems, *model_problems(path), baseless=baseless) from None
     config = loaded.config
     _learn_secrets(config)
     problems = [*_not_yet(loaded), *_state_problems(loaded)]
@@ -111,7 +119,8 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
         raise ConfigError(*problems)
     kinds = {name: one.verified.manifest.kind for name, one in equipped.items()}
     rules = (*rule_specs(config, {**kinds, EVASION: Kind.EVASION}), *builtin)
-    streams = stream_specs(config)
+    privacy = before.privacy if before else config.privacy
+    streams = stream_specs(config, privacy)
     configure = Configure(
         detectors=tuple(one.settings for one in equipped.values()),
         rules=tuple(rule_settings(rule) for rule in rules),
@@ -125,15 +134,20 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
         grant=grant_of(configure, streams, memory=config.limits.memory),
         desk_rules=desk_rules(rules, equipped),
         kept=tuple(kept),
-        sid_key=_sid_key(config),
+        sid_key=sid_key(privacy),
         keep_alerts_s=config.state.retention.alerts,
-        names_shown=config.privacy.names is Names.SHOWN,
+        bases={
+            spec.id: stream.legal_basis
+            for spec, stream in zip(streams, config.streams, strict=True)
+            if stream.audience is Audience.PRIVATE and stream.legal_basis
+        },
+        names_shown=privacy.names is Names.SHOWN,
         fixed=(
             *((name, _fingerprint(config, name)) for name in _ONLY_AT_START),
             ("limits.watchers", str(config.limits.watchers)),
         ),
     )
-    return Settings(loaded, setup, equipped)
+    return Settings(loaded, setup, equipped, privacy)
 
 
 def _learn_secrets(config: Config) -> None:
@@ -215,12 +229,6 @@ def _not_yet(loaded: Loaded) -> Iterator[Problem]:
             f"streams of {origin.kind.value} servers cannot be discovered by this version",
             "name the streams under streams",
         )
-
-
-def _sid_key(config: Config) -> bytes | None:
-    if config.privacy.stream_ids is not StreamIds.KEYED or config.privacy.key is None:
-        return None
-    return config.privacy.key.get_secret_value().encode()
 
 
 def _fingerprint(config: Config, section: str) -> str:

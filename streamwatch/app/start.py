@@ -9,7 +9,7 @@ from streamwatch.fleet.base import Command
 from streamwatch.sandbox.grant import Grant
 
 
-def watcher_command(*, sandbox: str, grant: Grant, log_level: str = "info") -> Command:
+def watcher_command(*, sandbox: str, grant: Grant, log_level: str = "info", names: str = "shown") -> Command:
     """The command line of a watcher, for the fleet."""
 
     def command(link_fd: int) -> Sequence[str]:
@@ -26,6 +26,8 @@ def watcher_command(*, sandbox: str, grant: Grant, log_level: str = "info") -> C
             grant.encode(),
             "--log-level",
             log_level,
+            "--names",
+            names,
         )
 
     return command

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from streamwatch.domain.errors import SandboxError
+from streamwatch.domain.urls import show_paths
 from streamwatch.link.blackbox import BlackBox
 from streamwatch.sandbox.enter import enter
 from streamwatch.sandbox.grant import Grant
@@ -26,7 +27,9 @@ def main() -> None:
     parser.add_argument("--sandbox", choices=("required", "preferred", "off"), required=True)
     parser.add_argument("--grant", type=Grant.decode, required=True)
     parser.add_argument("--log-level", default="info")
+    parser.add_argument("--names", choices=("shown", "hidden"), default="shown")
     arguments = parser.parse_args()
+    show_paths(shown=arguments.names == "shown")
     black_box = BlackBox.inherited()
     layers: tuple[LayerState, ...] = ()
     refusal = ""

@@ -147,6 +147,10 @@ def _api_url(value: object) -> SafeUrl:
     return SafeUrl(text)
 
 
+SID = "{sid}"
+"""In a stream's `watch_url`: its id as topics show it. Under hidden names no other link is published: it would tell."""
+
+
 def _web_address(value: object) -> str:
     text = _url_text(value)
     _no_space(text)

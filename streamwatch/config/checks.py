@@ -12,7 +12,8 @@ from difflib import get_close_matches
 from itertools import chain
 from typing import Any
 
-from streamwatch.config.addresses import PLAIN_SCHEMES, is_loopback
+from streamwatch.config.addresses import PLAIN_SCHEMES, SID, is_loopback
+from streamwatch.config.choices import Names
 from streamwatch.config.durations import duration
 from streamwatch.config.findings import VALUE, Finding, Path, dotted
 from streamwatch.domain.decisions import Mode, Severity
@@ -52,6 +53,12 @@ def remarks(config: Any) -> Iterator[Finding]:
                 "srt is read only where FFmpeg was built with it, which PyAV's own packages are not: expect `codec`",
                 "rtmp, rtsp or HLS from the same server",
             )
+        if stream.watch_url and config.privacy.names is Names.HIDDEN and SID not in stream.watch_url:
+            yield Finding(
+                ("streams", index, "watch_url"),
+                "is not published while privacy.names is hidden: it would tell the name",
+                f"an address with {SID}, which becomes the stream's id in topics",
+            )
     yield from _without_lookback(config)
     judged = {rule.detector for rule in config.rules}
     for index, detector in enumerate(config.detectors):
@@ -87,6 +94,15 @@ def _without_lookback(config: Any) -> Iterator[Finding]:
 def _no_inner_looks(path: Path) -> Finding:
     wrong = "inner looks need a look-back, and with lookback: 0s there are none"
     return Finding(path, wrong, "a lookback of some seconds, or inner: 0")
+
+
+def baseless(config: Any) -> tuple[str, ...]:
+    """Names of the private streams without a legal basis: they must not be watched, not even as before."""
+    return tuple(stream.id for stream in config.streams if stream.id is not None and _is_baseless(stream))
+
+
+def _is_baseless(stream: Any) -> bool:
+    return stream.audience is Audience.PRIVATE and stream.legal_basis is None
 
 
 def summary(finding: Finding) -> str:
@@ -171,11 +187,13 @@ def _streams(config: Any) -> Iterator[Finding]:
                 yield Finding(
                     (*path, "sampling", key), f"{VALUE} is less than sampling.min_gap, {duration(least)}", right
                 )
-        if stream.audience is Audience.PRIVATE and stream.legal_basis is None:
+        if _is_baseless(stream):
             yield Finding(
                 (*path, "audience"),
-                "private streams are refused without a legal basis",
-                f"streams.{index}.legal_basis: the recorded ground on which this one may be watched",
+                "private streams are not watched by default (Principle 9, privacy by design), and this one has no "
+                "recorded legal basis",
+                f"streams.{index}.legal_basis: the law or order that allows to watch this one, or audience: broadcast "
+                "if anybody may see it",
                 given=((*path, "legal_basis"),),
             )
 

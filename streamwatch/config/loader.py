@@ -79,7 +79,7 @@ def parse(text: str, *, path: Path, environ: Mapping[str, str]) -> Loaded:
     early = [*document.findings, *substitution.findings]
     config, late = _validate(values, {finding.path for finding in substitution.findings})
     if config is None or early:
-        raise _refusal([*early, *late], written, path, lines)
+        raise _refusal([*early, *late], written, path, lines, baseless=checks.baseless(config or partial(values)))
     return Loaded(config, path, MappingProxyType(lines), (path, *substitution.files))
 
 
@@ -109,7 +109,9 @@ def _reported(finding: Finding, broken: set[findings.Path]) -> bool:
     return any(_within(place, broken) for place in (finding.path, *finding.given))
 
 
-def _refusal(found: list[Finding], written: object, path: Path, lines: Mapping[str, int]) -> ConfigError:
+def _refusal(
+    found: list[Finding], written: object, path: Path, lines: Mapping[str, int], *, baseless: tuple[str, ...] = ()
+) -> ConfigError:
     file = printable(str(path))
     placed = sorted((_line(finding, lines), index) for index, finding in enumerate(found))
     problems = []
@@ -119,7 +121,7 @@ def _refusal(found: list[Finding], written: object, path: Path, lines: Mapping[s
         problems.append(Problem(f"{file}:{line}", key, _said(finding, written), finding.right))
     if len(placed) > MAX_PROBLEMS:
         problems.append(Problem(file, "", "more problems than are listed here", "mend these and check again"))
-    return ConfigError(*problems)
+    return ConfigError(*problems, baseless=baseless)
 
 
 def _line(finding: Finding, lines: Mapping[str, int]) -> int:

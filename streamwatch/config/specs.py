@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streamwatch.config.models import Config, Rule, SamplingOverrides, Stream
+from streamwatch.config.addresses import SID
+from streamwatch.config.choices import Names, StreamIds
+from streamwatch.config.models import Config, Privacy, Rule, SamplingOverrides, Stream
 from streamwatch.domain.decisions import CloseWhen, Kind, OpenWhen, RuleSpec, Severity
-from streamwatch.domain.streams import AgeBand, SamplingSpec, StreamId, StreamSpec
+from streamwatch.domain.streams import AgeBand, SamplingSpec, StreamId, StreamSpec, topic_sid
 
 OFTEN = {AgeBand.UNKNOWN: 1.0, AgeBand.ADULT: 1.0, AgeBand.MIXED: 1.5, AgeBand.MINOR: 2.0}
 """How many times as often a stream is looked at for its age band, where the machine can, and as a weight where it
@@ -29,18 +31,35 @@ def sampling_spec(config: Config, own: SamplingOverrides | None = None) -> Sampl
     )
 
 
-def stream_specs(config: Config) -> tuple[StreamSpec, ...]:
-    """The streams that the file lists, in its order."""
-    return tuple(_stream(config, stream) for stream in config.streams)
+def stream_specs(config: Config, privacy: Privacy | None = None) -> tuple[StreamSpec, ...]:
+    """The streams that the file lists, in its order.
+
+    Here pseudonyms begin: with keyed ids a stream has no other id behind this, and with hidden names no other name, so
+    that neither can reach a topic, a document, a log, the ledger or a watcher. `privacy`: the section that is in force,
+    where it is another than the file's.
+    """
+    privacy = privacy or config.privacy
+    return tuple(_stream(config, stream, privacy, sid_key(privacy)) for stream in config.streams)
 
 
-def _stream(config: Config, stream: Stream) -> StreamSpec:
+def sid_key(privacy: Privacy) -> bytes | None:
+    """The key of pseudonyms; None where ids are plain."""
+    if privacy.stream_ids is not StreamIds.KEYED or privacy.key is None:
+        return None
+    return privacy.key.get_secret_value().encode()
+
+
+def _stream(config: Config, stream: Stream, privacy: Privacy, key: bytes | None) -> StreamSpec:
+    sid = topic_sid(stream.id, key)
+    shown = privacy.names is Names.SHOWN
+    stream_id = StreamId(stream.id if key is None else sid)
+    link = stream.watch_url or ""
     return StreamSpec(
-        id=StreamId(stream.id),
+        id=stream_id,
         url=stream.url,
         sampling=sampling_spec(config, stream.sampling),
-        name=stream.id,
-        watch_url=stream.watch_url or "",
+        name=stream.id if shown else stream_id,
+        watch_url=link.replace(SID, sid) if shown or SID in link else "",
         weight=stream.weight * OFTEN[stream.age_band],
         fallback=stream.fallback,
         end_after_s=stream.end_after,

@@ -207,9 +207,10 @@ class Orders:
 
     def _find(self, named: str) -> StreamId | None:
         """A stream by its id or by the id it has in topics."""
-        if StreamId(named) in self._roster:
-            return StreamId(named)
         setup, changes = self._setup(), self._roster.changes
+        for stream in (StreamId(named), setup.id_of(named)):
+            if stream in self._roster:
+                return stream
         if self._sids_of != (setup, changes):  # a flood of unknown names must not hash every stream for each
             self._sids_of = (setup, changes)
             self._sids = {setup.sid(spec.id): spec.id for spec in self._roster}

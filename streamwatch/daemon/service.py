@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import structlog
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.bus.base import Bus
 from streamwatch.coverage.books import Books
+from streamwatch.daemon.bases import Bases
 from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.figures import CoverageFigures
@@ -26,7 +27,7 @@ from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.setup import Setup
 from streamwatch.domain.clock import Clock, rfc3339
 from streamwatch.domain.decisions import Standing
-from streamwatch.domain.errors import BusRefused, BusUnavailable, LedgerError, UserError
+from streamwatch.domain.errors import BusRefused, BusUnavailable, ConfigError, LedgerError, UserError
 from streamwatch.domain.streams import State, StreamId, StreamState
 from streamwatch.ledger.base import Backlog
 from streamwatch.link.messages import Configure
@@ -108,6 +109,7 @@ class Parts:
     outside: Outside
     delivery: Delivery
     figures: Figures
+    bases: Bases
     metrics: Metrics
     health: Health
     clock: Clock
@@ -187,10 +189,12 @@ class DaemonService:
             if setup.configure != self.setup.configure:
                 await p.watchers.reconfigure(setup.configure)
         except UserError as error:
-            for problem in error.problems:
-                log.error("configuration not taken over", problem=str(problem))
-            first = str(error.problems[0]) if error.problems else str(error)
-            p.health.degrade("configuration", f"the last good one stays in force: {first}")
+            said = [self.setup.told(problem) for problem in error.problems]
+            for problem in said:
+                log.error("configuration not taken over", problem=problem)
+            p.health.degrade("configuration", f"the last good one stays in force: {said[0] if said else error}")
+            if isinstance(error, ConfigError):
+                self._let_go(error.baseless)
             return
         self.setup = setup
         p.health.mend("configuration")
@@ -207,9 +211,23 @@ class DaemonService:
         self._roll()
         log.info("configuration taken over", streams=len(p.roster))
 
+    def _let_go(self, baseless: Collection[str]) -> None:
+        """Stop watching private streams whose legal basis is gone, also where the file is no good for anything else."""
+        gone = [spec.id for spec in self.setup.streams if spec.id in baseless]
+        for stream in gone:
+            log.warning("private stream is let go: no legal basis", stream=self.setup.shown(stream))
+        if gone:
+            self.setup = self.setup.without(gone)
+            self._roll()
+
     def _roll(self) -> None:
-        """Bring the roster in line with the setup."""
+        """Bring the roster in line with the setup. Private streams whose ground cannot be recorded are not watched."""
         p = self._p
+        try:
+            p.bases.record(self.setup.bases, shown=self.setup.shown)
+        except LedgerError as error:
+            p.health.degrade("ledger", str(error))
+            self.setup = self.setup.without(self.setup.bases)
         self._gone.extend(p.roster.apply(self.setup.streams))
         if p.roster.left_out:
             p.health.degrade("streams", f"{p.roster.left_out} streams over limits.max_streams are not watched")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from streamwatch.alerts.base import DeskRule
+from streamwatch.domain.errors import Problem
 from streamwatch.domain.streams import StreamId, StreamSpec, topic_sid
 from streamwatch.domain.urls import printable
 from streamwatch.link.messages import Configure
@@ -26,7 +28,10 @@ class Setup:
     kept: tuple[str, ...] = ()
     """Detectors that keep their old model, since the new one cannot be used; worded for people."""
     sid_key: bytes | None = field(default=None, repr=False)
+    """Of the pseudonyms that streams have for ids; None where ids are plain."""
     names_shown: bool = True
+    bases: Mapping[StreamId, str] = field(default_factory=dict)
+    """Recorded grounds on which private streams are watched."""
     keep_alerts_s: float = 365 * 86400.0
     """How long closed alerts stay in the ledger."""
     fixed: tuple[tuple[str, str], ...] = ()
@@ -34,12 +39,30 @@ class Setup:
 
     def sid(self, stream: StreamId) -> str:
         """The stream's id in topics."""
-        return topic_sid(stream, self.sid_key)
+        return topic_sid(stream)
 
     def shown(self, stream: StreamId) -> str:
-        """The stream's id in documents: itself, or its pseudonym."""
-        return printable(stream, _NAME) if self.sid_key is None else self.sid(stream)
+        """The stream's id in documents."""
+        return printable(stream, _NAME)
+
+    def id_of(self, named: str) -> StreamId:
+        """The id of a stream that others call so; with keyed ids they may call it by what the configuration does."""
+        return StreamId(named if self.sid_key is None else topic_sid(named, self.sid_key))
 
     def name(self, spec: StreamSpec) -> str:
         """The stream's name in documents; empty where names are hidden."""
         return printable(spec.name, _NAME) if self.names_shown else ""
+
+    def told(self, problem: Problem) -> str:
+        """What is wrong in a configuration, as it may be logged and published: only where, if something is hidden."""
+        if self.names_shown and self.sid_key is None:
+            return str(problem)
+        return f"{problem.where}: {problem.key or 'the file'} is wrong; `streamwatch check` says how"
+
+    def without(self, streams: Collection[StreamId]) -> Setup:
+        """The same with some streams not watched."""
+        return replace(
+            self,
+            streams=tuple(spec for spec in self.streams if spec.id not in streams),
+            bases={stream: basis for stream, basis in self.bases.items() if stream not in streams},
+        )

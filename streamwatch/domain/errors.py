@@ -44,6 +44,11 @@ class UserError(StreamwatchError):
 class ConfigError(UserError):
     """A configuration that cannot be used. Raised by the loader."""
 
+    def __init__(self, *problems: Problem, baseless: tuple[str, ...] = ()) -> None:
+        """`baseless`: names of private streams in it that no legal basis allows to be watched, whatever else is so."""
+        super().__init__(*problems)
+        self.baseless = baseless
+
 
 class ModelError(UserError):
     """A model folder that cannot be trusted or does not fit its manifest. Raised by the detectors room."""

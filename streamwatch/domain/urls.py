@@ -10,6 +10,18 @@ _UNSHOWABLE = re.compile(r"[^\x21-\x7e]")
 _SHOWN_LENGTH = 200
 _BARE = frozenset({"mqtt", "mqtts", "ws", "wss"})
 
+
+class _Showing:
+    """What of addresses this process shows: one switch, since addresses are shown in a hundred places."""
+
+    paths = True
+
+
+def show_paths(*, shown: bool) -> None:
+    """Whether this process shows paths of streams' addresses, which may hold names (`privacy.names: hidden`)."""
+    _Showing.paths = shown
+
+
 DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "srt": 9000,
                  "mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}  # fmt: skip
 
@@ -19,6 +31,8 @@ def _shown_path(parts: SplitResult) -> str:
 
     The name after an RTMP application is what its publisher must know, and web servers take tokens in folders.
     """
+    if not _Showing.paths and parts.scheme not in _BARE:
+        return "/…"
     path = _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", parts.path)
     folder, _, last = path.rpartition("/")
     if parts.scheme in _BARE or not folder:
@@ -71,7 +85,7 @@ class SafeUrl:
         if parts is None:
             return "<unreadable address>"
         if not parts.scheme or parts.scheme == "file":
-            return printable(self.raw)
+            return printable(self.raw) if _Showing.paths else "file:…"
         user = "…@" if "@" in parts.netloc else ""
         host = parts.netloc.rpartition("@")[2]
         query = "?…" if parts.query else ""

@@ -174,3 +174,28 @@ def test_a_secret_shows_in_no_fingerprint(write: Callable[..., Path]) -> None:
 def test_a_missing_file_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         settings.read(tmp_path / "nowhere.yaml")
+
+
+def test_private_streams_come_with_their_basis_and_lose_it_by_the_id_in_force(write: Callable[..., Path]) -> None:
+    def private(config: dict, **more: object) -> None:
+        config["streams"][0] |= {"audience": "private", **more}
+        config["privacy"] = {"stream_ids": "keyed", "key": "0123456789abcdef", "names": "hidden"}
+
+    before = settings.read(write(lambda config: private(config, legal_basis="order 17")))
+    (stream,) = before.setup.streams
+    assert before.setup.bases == {stream.id: "order 17"}
+    with pytest.raises(ConfigError) as caught:
+        settings.read(write(lambda config: (private(config), config.pop("node"))), before=before)
+    assert caught.value.baseless == (stream.id,)
+    assert "Principle 9" in str(caught.value)
+
+
+def test_ids_do_not_change_while_a_daemon_runs(write: Callable[..., Path]) -> None:
+    def keyed(config: dict, key: str = "0123456789abcdef") -> None:
+        config["privacy"] = {"stream_ids": "keyed", "key": key}
+
+    before = settings.read(write(keyed))
+    after = settings.read(write(lambda config: keyed(config, "another key, as long")), before=before)
+    plain = settings.read(write(), before=after)
+    assert before.setup.streams == after.setup.streams == plain.setup.streams
+    assert plain.setup.fixed != before.setup.fixed, "and that is said: in force only after a restart"

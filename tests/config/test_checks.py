@@ -50,7 +50,7 @@ CASES = [
     ),
     (
         HEAD + "streams:\n  - id: a\n    url: /x\n    audience: private\n",
-        "6: streams.0.audience: private streams are refused",
+        "6: streams.0.audience: private streams are not watched by default",
     ),
     (
         HEAD + "streams: [{id: a, url: /x}, {id: b, url: /x}]\nlimits: {max_streams: 1}\n",

@@ -2,7 +2,7 @@ import pytest
 
 from streamwatch.config.specs import rule_specs, sampling_spec, stream_specs
 from streamwatch.domain.decisions import CloseWhen, Kind, OpenWhen, RuleSpec, Severity
-from streamwatch.domain.streams import Audience, SamplingSpec, StreamId, StreamSpec
+from streamwatch.domain.streams import Audience, SamplingSpec, StreamId, StreamSpec, topic_sid
 from streamwatch.domain.urls import SafeUrl
 from tests.config.conftest import HEAD, MINIMAL
 
@@ -80,3 +80,38 @@ def test_a_detector_without_a_kind_is_a_mistake_of_ours(desk):
     text = HEAD + "detectors: [{name: d, kind: x}]\nrules: [{name: r, detector: d, label: l, severity: low}]\n"
     with pytest.raises(KeyError):
         rule_specs(desk.load(text).config, {})
+
+
+KEYED = "privacy: {stream_ids: keyed, key: 0123456789abcdef, names: %s}\n"
+CANARY = "streams: [{id: canary, url: /x, watch_url: '%s'}]\n"
+
+
+@pytest.mark.parametrize("names", ["shown", "hidden"])
+def test_with_keyed_ids_a_stream_has_no_other_id(desk, names):
+    (stream,) = stream_specs(desk.load(HEAD + KEYED % names + CANARY % "https://h/canary").config)
+    assert stream.id == topic_sid(stream.id) == topic_sid("canary", b"0123456789abcdef")
+    assert (stream.name, stream.watch_url) == {
+        "shown": ("canary", "https://h/canary"),
+        "hidden": (stream.id, ""),
+    }[names]
+
+
+def test_another_key_gives_another_id(desk):
+    (one,) = stream_specs(desk.load(HEAD + KEYED % "shown" + CANARY % "https://h/").config)
+    (other,) = stream_specs(desk.load(HEAD + KEYED.replace("0123", "3210") % "shown" + CANARY % "https://h/").config)
+    assert one.id != other.id
+
+
+def test_under_hidden_names_a_link_is_published_only_where_it_names_the_pseudonym(desk):
+    loaded = desk.load(HEAD + KEYED % "hidden" + CANARY % "https://h/watch/{sid}?live=1")
+    (stream,) = stream_specs(loaded.config)
+    assert stream.watch_url == f"https://h/watch/{stream.id}?live=1"
+    assert not [one for one in loaded.remarks() if "watch_url" in one.key]
+    told = desk.load(HEAD + KEYED % "hidden" + CANARY % "https://h/canary").remarks()
+    assert [one.key for one in told if "watch_url" in one.key] == ["streams.0.watch_url"]
+
+
+def test_what_is_in_force_may_be_another_section_than_the_files(desk):
+    before = desk.load(HEAD + KEYED % "hidden" + CANARY % "https://h/").config.privacy
+    (stream,) = stream_specs(desk.load(HEAD + CANARY % "https://h/").config, before)
+    assert stream.id == stream.name == topic_sid("canary", b"0123456789abcdef")

@@ -16,6 +16,7 @@ from streamwatch.alerts.gate import CommandGate
 from streamwatch.bus.base import Incoming, Outgoing
 from streamwatch.bus.topics import Topics
 from streamwatch.coverage.books import Books
+from streamwatch.daemon.bases import Bases
 from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.demands import Demands
@@ -192,6 +193,7 @@ class Stage:
             outside=outside,
             delivery=self.delivery,
             figures=self.ledger,
+            bases=Bases(notes=self.ledger, clock=clock),
             metrics=self.metrics,
             health=self.health,
             clock=clock,

@@ -1,12 +1,17 @@
 """The daemon's promises, with nothing real but its own organs."""
 
+import json
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from structlog.testing import capture_logs
 
+from streamwatch.daemon.bases import NOTE
 from streamwatch.daemon.flips import MOST
 from streamwatch.domain.decisions import Level, Severity
 from streamwatch.domain.errors import ConfigError, Problem
-from streamwatch.domain.streams import Reason, StreamId
+from streamwatch.domain.streams import Reason, StreamId, topic_sid
 from streamwatch.fleet.base import FleetHandler
 from streamwatch.link.messages import Beat, Ready
 from tests.daemon.stage import ROOT, Stage, rule, running, setup_of, spec
@@ -261,6 +266,61 @@ async def test_a_wrong_configuration_on_reload_changes_nothing_and_is_said_until
         assert stage.kept("status")["state"] == "online"
 
 
+@pytest.mark.parametrize("hidden", [{"names_shown": False}, {"sid_key": b"k" * 16}])
+async def test_where_names_or_ids_are_hidden_a_wrong_configuration_is_told_by_its_place_alone(hidden: Any) -> None:
+    stage = Stage(setup_of(spec("lobby"), **hidden))
+
+    def wrong() -> None:
+        raise ConfigError(Problem("s.yaml:3", "streams.1.id", "`canary` is already the id of streams.0", "another id"))
+
+    async with running(stage):
+        with capture_logs() as logs:
+            await stage.service.reload(wrong)
+        await stage.pass_time(0.5)
+        (reason,) = stage.kept("status")["reasons"]
+        assert "s.yaml:3: streams.1.id is wrong; `streamwatch check` says how" in reason
+        assert "canary" not in reason
+        assert "canary" not in str(logs)
+
+
+async def test_a_private_stream_that_loses_its_basis_is_let_go_at_once_whatever_else_is_wrong() -> None:
+    stage = Stage(setup_of(spec("lobby"), spec("call"), bases={StreamId("call"): "order 17"}))
+
+    def wrong() -> None:
+        raise ConfigError(Problem("s.yaml:3", "node", "missing"), baseless=("call", "another"))
+
+    async with running(stage):
+        assert set(stage.fleet.watched) == {"lobby", "call"}
+        assert "order 17" in (stage.ledger.recall(NOTE) or "")
+        await stage.service.reload(wrong)
+        assert set(stage.fleet.watched) == {"lobby"}
+        assert stage.ledger.recall(NOTE) is None
+        await stage.pass_time(11)
+        assert not [m for m in stage.broker.published if b"order 17" in m.payload]
+
+
+async def test_a_basis_is_recorded_with_since_when_it_holds() -> None:
+    stage = Stage(setup_of(spec("call"), bases={StreamId("call"): "order 17"}))
+    async with running(stage):
+        first = json.loads(stage.ledger.recall(NOTE) or "{}")
+        assert first["call"]["basis"] == "order 17"
+        await stage.pass_time(5)
+        await stage.service.reload(lambda: replace(stage.service.setup))
+        assert json.loads(stage.ledger.recall(NOTE) or "{}") == first
+        await stage.service.reload(lambda: replace(stage.service.setup, bases={StreamId("call"): "order 18"}))
+        second = json.loads(stage.ledger.recall(NOTE) or "{}")
+        assert second["call"]["since"] > first["call"]["since"]
+
+
+async def test_a_private_stream_whose_basis_cannot_be_recorded_is_not_watched() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        stage.ledger.unwritable = True
+        await stage.service.reload(lambda: setup_of(spec("lobby"), spec("call"), bases={StreamId("call"): "order 17"}))
+        assert set(stage.fleet.watched) == {"lobby"}
+        assert stage.health.is_degraded("ledger")
+
+
 async def test_a_model_that_fails_on_reload_leaves_the_old_setup_in_force() -> None:
     stage = Stage(setup_of(spec("lobby")))
     async with running(stage):
@@ -297,10 +357,12 @@ async def test_a_stream_that_cannot_be_assigned_says_why() -> None:
 
 
 async def test_pseudonyms_and_hidden_names_leave_no_name_in_any_topic_or_document() -> None:
-    stage = Stage(setup_of(spec("anna's room"), sid_key=b"0123456789abcdef", names_shown=False))
+    key = b"0123456789abcdef"
+    sid = topic_sid("anna's room", key)
+    stage = Stage(setup_of(spec("anna's room", id=StreamId(sid)), sid_key=key, names_shown=False))
     async with running(stage):
-        await stage.covered("anna's room")
-        await stage.decided("anna's room", Level.ALARM)
+        await stage.covered(sid)
+        await stage.decided(sid, Level.ALARM)
         await stage.pass_time(11)
         everything = b"".join(m.topic.encode() + m.payload for m in stage.broker.published)
         assert b"anna" not in everything

@@ -15,7 +15,7 @@ from streamwatch.daemon.demand import BASE
 from streamwatch.daemon.demands import HOLD_S
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.decisions import Level
-from streamwatch.domain.streams import AgeBand
+from streamwatch.domain.streams import AgeBand, StreamId, topic_sid
 from streamwatch.link.messages import Ready
 from tests.daemon.stage import ROOT, Stage, running, setup_of, spec
 
@@ -70,13 +70,24 @@ async def test_strength_zero_withdraws() -> None:
 
 
 async def test_a_stream_may_be_named_by_its_topic_id_and_one_that_is_not_known_is_refused() -> None:
-    stage = Stage(setup_of(spec("große bühne"), sid_key=b"k" * 16))
+    stage = Stage(setup_of(spec("große bühne")))
     async with running(stage):
         sid = stage.service.setup.sid(spec("große bühne").id)
         assert (await signal(stage, stream=sid))["result"] == "done"
         refused = await signal(stage, stream="nowhere")
         assert (refused["result"], refused["why"]) == ("refused", "no such stream is watched here")
         assert counted(stage, "unknown_stream") == 1
+
+
+async def test_under_keyed_ids_a_stream_may_be_named_by_its_pseudonym_and_by_what_it_is_called_elsewhere() -> None:
+    key = b"k" * 16
+    sid = topic_sid("große bühne", key)
+    stage = Stage(setup_of(spec("große bühne", id=StreamId(sid)), sid_key=key))
+    async with running(stage):
+        assert (await signal(stage, stream=sid))["result"] == "done"
+        assert (await signal(stage, stream="große bühne"))["result"] == "done"
+        assert (await signal(stage, stream=topic_sid("große bühne", b"l" * 16)))["result"] == "refused"
+        assert set(stage.fleet.stands) == {sid}
 
 
 async def test_the_same_signal_again_is_answered_again_and_not_taken_again() -> None:

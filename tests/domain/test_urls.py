@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamwatch.domain.urls import SafeUrl, printable, without_addresses
+from streamwatch.domain.urls import SafeUrl, printable, show_paths, without_addresses
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,23 @@ def test_what_is_repeated_is_printable_and_bounded(text: str) -> None:
     assert len(again) <= 200
     assert again.isprintable()
     assert "://" not in again
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("rtmp://host/canary/canary", "rtmp://host/…"),
+        ("https://u:p@host:8443/canary/canary.m3u8?canary=1", "https://…@host:8443/…?…"),
+        ("rtsp://host/canary", "rtsp://host/…"),
+        ("/films/canary.mp4", "file:…"),
+        ("file:///films/canary.mp4", "file:…"),
+        ("ws://broker/mqtt", "ws://broker/mqtt"),
+    ],
+)
+def test_where_names_are_hidden_no_path_is_shown(raw: str, shown: str) -> None:
+    show_paths(shown=False)
+    try:
+        assert str(SafeUrl(raw)) == shown
+        assert "canary" not in repr(SafeUrl(raw))
+    finally:
+        show_paths(shown=True)
