@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from streamwatch.sources.base import EVERYTHING, Appetite, DecoderFactory, Reade
 _REMEMBERED_KEYS = 64
 _TIMED_KEYS = 5
 _NAME, _DETAIL = 40, 300
+TENTH_MS = 1e-4
+"""Prices are told so exactly, rounded up: nothing is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ async def probe(reader: Reader, factory: DecoderFactory, *, seconds: float, cloc
         key_interval_s=found.key_interval_s,
         key_bytes=found.key_bytes,
         bitrate=found.bitrate,
-        decode_key_s=decode_s,
+        decode_key_s=None if decode_s is None else math.ceil(decode_s / TENTH_MS) * TENTH_MS,
         renditions=found.renditions,
         reason=reason,
         detail=printable(detail, _DETAIL),
