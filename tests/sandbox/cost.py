@@ -109,9 +109,8 @@ def main(starts: int, rounds: int) -> None:
         measure("off", clip, looks=0)  # files into the page cache
         begun = [(measure("required", clip, looks=0), measure("off", clip, looks=0)) for _ in range(starts)]
         more = [1000 * (one["start_s"] - other["start_s"]) for one, other in begun]
-        say(
-            f"start, {starts} pairs: {spread(more, 'ms')} on {1000 * median(pair[1]['start_s'] for pair in begun):.0f} ms"
-        )
+        usual = 1000 * median(pair[1]["start_s"] for pair in begun)
+        say(f"start, {starts} pairs: {spread(more, 'ms')} on {usual:.0f} ms")
         say(f"of that, giving up itself: {1000 * median(pair[0]['enter_s'] for pair in begun):.1f} ms")
         costs: dict[str, list[float]] = {"required": [], "off": [], "control": []}
         for number in range(rounds):
