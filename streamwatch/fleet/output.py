@@ -15,7 +15,8 @@ _CHARACTERS_BURST = 24_000
 _CHARACTERS_PER_SECOND = 600.0
 """Of one pipe: room for a dozen tracebacks at once, and then for a sentence or two a second."""
 _LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
-_OURS = frozenset({"event", "level", "timestamp", "process", "watcher"})
+_OURS = frozenset({"event", "level", "timestamp", "process", "watcher", "self", "exc_info", "stack_info"})
+"""Names our own log uses: those it writes, and those that mean something to it when it is called."""
 _MAX_FIELDS = 16
 _MAX_NAME = 40
 
@@ -85,21 +86,23 @@ def entry(line: str) -> Entry:
     """
     try:
         said = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # or nested as deep as a line is long
         said = None
     if not isinstance(said, dict) or not isinstance(said.get("event"), str) or said.get("level") not in _LEVELS:
         return Entry("info", "watcher says", {"text": words(line, MAX_LINE)})
     fields = {
-        words(str(name), _MAX_NAME): _scalar(value)
+        words(str(name), _MAX_NAME): _scalar(name, value)
         for name, value in list(said.items())[:_MAX_FIELDS]
         if isinstance(value, str | int | float | bool) and name not in _OURS
     }
     return Entry(said["level"], words(said["event"], MAX_LINE), fields)
 
 
-def _scalar(value: Scalar) -> Scalar:
-    """Text without what could be coded bytes; numbers as long as people read them."""
+def _scalar(name: str, value: Scalar) -> Scalar:
+    """Text without controls and what could be coded bytes, a traceback line by line; numbers as people read them."""
     match value:
+        case str() if name == "exception":
+            return "\n".join(words(line, MAX_LINE) for line in value.split("\n"))
         case str():
             return words(value, MAX_LINE)
         case bool():

@@ -96,10 +96,17 @@ def _video_seeds() -> list[bytes]:
     ]  # fmt: skip
 
 
+_SESSION = ("sources.rtmp.session", "sources.rtmp.track", "sources.rtmp.video")
+
 TARGETS = (
-    Target("rtmp-chunks", check_chunks, _chunk_seeds),
-    Target("rtmp-session", check_session, _chunk_seeds),
-    Target("rtmp-video", check_video, _video_seeds),
-    Target("rtmp-sps", check_sps, lambda: [AVCC, HVCC]),
-    Target("rtmp-amf0", check_amf0, lambda: [metadata(), amf0.encode("a", 1.0, None, {"b": [True, {"c": "d"}]})]),
+    Target("rtmp-chunks", check_chunks, _chunk_seeds, ("wire.chunks", "wire.rtmp")),
+    Target("rtmp-session", check_session, _chunk_seeds, (*_SESSION, "wire.chunks", "wire.amf0")),
+    Target("rtmp-video", check_video, _video_seeds, _SESSION[2:]),
+    Target("rtmp-sps", check_sps, lambda: [AVCC, HVCC], ("sources.sps",)),
+    Target(
+        "rtmp-amf0",
+        check_amf0,
+        lambda: [metadata(), amf0.encode("a", 1.0, None, {"b": [True, {"c": "d"}]})],
+        ("wire.amf0",),
+    ),
 )
