@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import signal
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -39,11 +40,12 @@ from streamwatch.daemon.setup import Setup
 from streamwatch.domain.alerts import AlertEvent, Event
 from streamwatch.domain.clock import Clock, SystemClock
 from streamwatch.domain.decisions import Severity
-from streamwatch.domain.streams import Reason, StreamId
+from streamwatch.domain.streams import Reason, StreamId, topic_sid
 from streamwatch.domain.urls import show_paths
 from streamwatch.fleet.assigner import LeastLoaded
 from streamwatch.fleet.base import Command, FleetLimits
 from streamwatch.fleet.supervisor import Fleet
+from streamwatch.ledger.hiding import Hiding
 from streamwatch.ledger.sqlite import SqliteLedger
 from streamwatch.link.messages import Ready
 from streamwatch.sandbox.enter import enter_daemon
@@ -77,6 +79,10 @@ def run(path: Path, *, log_level: str = "info") -> None:
     clock = SystemClock()
     ledger = SqliteLedger(ready.state_folder, clock=clock)  # makes its folder, which then is the only one to be written
     try:
+        key = ready.setup.sid_key
+        hiding = Hiding(None if key is None else partial(topic_sid, key=key), names=not ready.setup.names_shown)
+        if ledger.hide(hiding):
+            log.info("the ledger of before was rewritten: what is hidden now stood in it")
         layers = enter_daemon(config.privacy.sandbox.value, writable=(str(ready.state_folder.resolve()),))
         asyncio.run(_run(ready, ledger, clock, layers=layers, log_level=log_level))
     finally:

@@ -23,6 +23,7 @@ from streamwatch.domain.errors import ConfigError, ModelError, Problem
 from streamwatch.domain.evasion import DETECTOR as EVASION
 from streamwatch.domain.streams import Audience
 from streamwatch.evasion import rules as evasion
+from streamwatch.ledger.retention import Keep
 from streamwatch.link.messages import Configure
 from streamwatch.telemetry import redact
 
@@ -135,7 +136,11 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
         desk_rules=desk_rules(rules, equipped),
         kept=tuple(kept),
         sid_key=sid_key(privacy),
-        keep_alerts_s=config.state.retention.alerts,
+        keep=Keep(
+            confirmed_s=config.state.retention.alerts,
+            dismissed_s=config.state.retention.dismissed,
+            unconfirmed_s=config.state.retention.unconfirmed,
+        ),
         bases={
             spec.id: stream.legal_basis
             for spec, stream in zip(streams, config.streams, strict=True)

@@ -21,6 +21,8 @@ from streamwatch.domain.evasion import DETECTOR, Sign
 from streamwatch.domain.streams import Audience
 
 RESERVED_ORIGIN = "static"
+LONGEST_S = {"alerts": 366 * 86400.0, "unconfirmed": 72 * 3600.0, "dismissed": 72 * 3600.0, "audit": 731 * 86400.0}
+"""Longest time each kind of record is kept without a ground: a year may be a leap year."""
 _LISTED = 20
 """So many choices are still worth reading."""
 _COMPARED = 100
@@ -37,6 +39,7 @@ def findings(config: Any) -> Iterator[Finding]:
         _rules(config),
         _evasion(config),
         _privacy(config),
+        _retention(config),
     )
 
 
@@ -299,3 +302,19 @@ def _privacy(config: Any) -> Iterator[Finding]:
         right = "privacy.key, for example ${file:/etc/streamwatch/id.key}"
         given: tuple[Path, ...] = (("privacy", "key"),)
         yield Finding(("privacy", "stream_ids"), "keyed ids need a key", right, given=given)
+
+
+def _retention(config: Any) -> Iterator[Finding]:
+    """Shorter at will; longer than what minimisation allows only on a ground that somebody wrote down."""
+    retention = config.state.retention
+    if retention.basis is not None:
+        return
+    for key, most in LONGEST_S.items():
+        kept = getattr(retention, key)
+        if kept is not None and kept > most:
+            yield Finding(
+                ("state", "retention", key),
+                f"{VALUE} is more than {duration(most)}, which takes a recorded ground",
+                f"{duration(most)} or less, or state.retention.basis: the ground",
+                given=(("state", "retention", "basis"),),
+            )

@@ -30,6 +30,7 @@ from streamwatch.domain.decisions import Standing
 from streamwatch.domain.errors import BusRefused, BusUnavailable, ConfigError, LedgerError, UserError
 from streamwatch.domain.streams import State, StreamId, StreamState
 from streamwatch.ledger.base import Backlog
+from streamwatch.ledger.retention import Due
 from streamwatch.link.messages import Configure
 from streamwatch.sandbox.grant import Grant
 from streamwatch.telemetry.health import Health
@@ -88,8 +89,8 @@ class Figures(Protocol):
         """Keep a note. Raises LedgerError."""
         ...
 
-    def prune(self, *, before: float) -> int:
-        """Delete some of what is older than `before` (wall seconds) and owed to nobody; 0: nothing is left to do."""
+    def prune(self, due: Due) -> int:
+        """Delete some of what is past its time and owed to nobody; 0: nothing is left to do. Raises LedgerError."""
         ...
 
 
@@ -320,7 +321,7 @@ class DaemonService:
         if now < self._prune_at:
             return
         try:
-            pruned = p.figures.prune(before=p.clock.now().timestamp() - self.setup.keep_alerts_s)
+            pruned = p.figures.prune(self.setup.keep.due(p.clock.now().timestamp()))
         except LedgerError as error:
             p.health.degrade("ledger", str(error))
             pruned = 0

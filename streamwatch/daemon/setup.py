@@ -9,6 +9,7 @@ from streamwatch.alerts.base import DeskRule
 from streamwatch.domain.errors import Problem
 from streamwatch.domain.streams import StreamId, StreamSpec, topic_sid
 from streamwatch.domain.urls import printable
+from streamwatch.ledger.retention import Keep
 from streamwatch.link.messages import Configure
 from streamwatch.sandbox.grant import NOTHING, Grant
 
@@ -32,7 +33,7 @@ class Setup:
     names_shown: bool = True
     bases: Mapping[StreamId, str] = field(default_factory=dict)
     """Recorded grounds on which private streams are watched."""
-    keep_alerts_s: float = 365 * 86400.0
+    keep: Keep = field(default_factory=Keep)
     """How long closed alerts stay in the ledger."""
     fixed: tuple[tuple[str, str], ...] = ()
     """(section, fingerprint) of what only a restart can change; compared on reload so that a person is told."""

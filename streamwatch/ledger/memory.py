@@ -11,6 +11,7 @@ from streamwatch.domain.coverage import BooksRecord, Bucket, Page, PageKind
 from streamwatch.domain.decisions import Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.ledger.base import Backlog
+from streamwatch.ledger.retention import Due, fate
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -135,19 +136,25 @@ class MemoryLedger:
         """The record of the books, with every bucket that is kept; None where there is none."""
         return self._books
 
-    def prune(self, *, before: float) -> int:
-        """Delete closed alerts and old events that are owed to nobody; returns how many."""
+    def prune(self, due: Due) -> int:
+        """Delete what is past its time and owed to nobody; returns how many."""
         pending = {event.alert_id for event in self.pending(limit=len(self.events))}
-        doomed = {a.id for a in self._alerts.values() if not a.open and a.changed_at < before and a.id not in pending}
-        count = len(self.events) + len(self._alerts)
+        doomed = {
+            one.id
+            for one in self._alerts.values()
+            if not one.open and one.changed_at < due.before(fate(one.document)) and one.id not in pending
+        }
+        now = self._clock.now().timestamp()
+        count = len(self.events) + len(self._alerts) + len(self._seen)
+        self._seen = {name: answer for name, answer in self._seen.items() if answer[2] > now}
         self._alerts = {id_: alert for id_, alert in self._alerts.items() if id_ not in doomed}
         self.events = [
             event
             for event in self.events
             if event.alert_id in self._alerts
             and (
-                self._acknowledged.get((event.alert_id, event.seq), before) >= before
+                self._acknowledged.get((event.alert_id, event.seq), due.events) >= due.events
                 or event.seq == self._alerts[event.alert_id].seq
             )
         ]
-        return count - len(self.events) - len(self._alerts)
+        return count - len(self.events) - len(self._alerts) - len(self._seen)

@@ -96,5 +96,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID, STRICT
         """,
     ),
+    (
+        # what nobody confirmed goes sooner than what somebody did
+        """
+        ALTER TABLE alerts ADD COLUMN fate TEXT NOT NULL DEFAULT 'unconfirmed'
+        CHECK (fate IN ('confirmed', 'dismissed', 'unconfirmed'))
+        """,
+        """
+        UPDATE alerts SET fate = CASE json_extract(document, '$.human.verdict')
+            WHEN 'confirm' THEN 'confirmed' WHEN 'escalate' THEN 'confirmed' WHEN 'dismiss' THEN 'dismissed'
+            ELSE 'unconfirmed' END
+        WHERE json_valid(document)
+        """,
+        "CREATE INDEX alerts_kept ON alerts (fate, changed_at) WHERE open = 0",
+    ),
 )
 """Step n (from 1) leads to version n. `migrations` itself records when each was taken."""

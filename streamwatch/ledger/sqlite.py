@@ -23,10 +23,12 @@ from streamwatch.domain.coverage import BooksRecord
 from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.errors import LedgerError, OutsideError
 from streamwatch.domain.streams import StreamId
-from streamwatch.ledger import coverage
+from streamwatch.ledger import coverage, hiding, keeping
 from streamwatch.ledger.base import Backlog
 from streamwatch.ledger.folder import StateFolder
+from streamwatch.ledger.hiding import Hiding
 from streamwatch.ledger.migrations import MIGRATIONS
+from streamwatch.ledger.retention import Due, fate
 
 _log = structlog.get_logger(__name__)
 
@@ -83,9 +85,9 @@ class SqliteLedger:
         """Store the alert's new state and the event it owes. Raises LedgerError, also where `seq` is not the next."""
         with self._transaction() as db:
             stored = db.execute(
-                "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
                 "seq = excluded.seq, open = excluded.open, document = excluded.document, "
-                "acknowledged = excluded.acknowledged, changed_at = excluded.changed_at "
+                "acknowledged = excluded.acknowledged, changed_at = excluded.changed_at, fate = excluded.fate "
                 "WHERE excluded.seq = seq + 1",
                 (
                     alert.id,
@@ -98,6 +100,7 @@ class SqliteLedger:
                     alert.document,
                     int(alert.acknowledged),
                     alert.changed_at,
+                    fate(alert.document).value,
                 ),
             )
             if stored.rowcount != 1 or (event.alert_id, event.seq) != (alert.id, alert.seq):
@@ -229,27 +232,33 @@ class SqliteLedger:
 
     # --- housekeeping --------------------------------------------------------------------------------------------
 
-    def prune(self, *, before: float) -> int:
-        """Delete what is older than `before` (wall seconds) and owed to nobody, at most 1000 rows of a kind a call.
+    def prune(self, due: Due) -> int:
+        """Delete what is past its time and owed to nobody, at most 1000 rows of a kind a call.
 
-        These are closed alerts that changed last before it, with their events, and of the others all events but the
-        newest. Returns how many rows went; call again until it is 0.
+        Returns how many rows went; call again until it is 0. What went, here or by other calls before, is then in no
+        byte of the files: SQLite overwrites what it deletes, and the write-ahead log is emptied.
         """
         with self._transaction() as db:
-            alerts = db.execute(
-                "SELECT id FROM alerts a WHERE open = 0 AND changed_at < ? AND NOT EXISTS "
-                "(SELECT 1 FROM events e WHERE e.alert_id = a.id AND e.acknowledged_at IS NULL) LIMIT ?",
-                (before, _LIMIT),
-            ).fetchall()
-            events = db.executemany("DELETE FROM events WHERE alert_id = ?", alerts).rowcount if alerts else 0
-            db.executemany("DELETE FROM alerts WHERE id = ?", alerts)
-            old = db.execute(
-                "DELETE FROM events WHERE position IN "
-                "(SELECT e.position FROM events e JOIN alerts a ON a.id = e.alert_id "
-                "WHERE e.acknowledged_at < ? AND e.seq < a.seq LIMIT ?)",
-                (before, _LIMIT),
-            ).rowcount
-            return len(alerts) + max(events, 0) + old
+            gone = keeping.prune(db, due, now=self._wall(), limit=_LIMIT)
+        self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        return gone
+
+    def hide(self, hidden: Hiding) -> bool:
+        """Take out what is to be hidden from now on and was written before; True where there was a reason to.
+
+        Call it at a start, before anything is read. Raises LedgerError.
+        """
+        before = self.recall(hiding.NOTE)
+        if before == hidden.word:
+            return False
+        rewritten = 0
+        if hidden.exceeds(before):
+            with self._transaction() as db:
+                rewritten = hiding.rewrite(db, hidden, before)
+            self._rows("VACUUM")
+        self.remember(hiding.NOTE, hidden.word)
+        self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        return rewritten > 0
 
     def close(self) -> None:
         """Close the file and let go of the folder. Idempotent."""
@@ -332,6 +341,7 @@ class SqliteLedger:
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA trusted_schema = OFF")
             db.execute("PRAGMA temp_store = MEMORY")

@@ -12,6 +12,7 @@ from streamwatch.domain.coverage import BooksRecord, Bucket, Page
 from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import StreamId
+from streamwatch.ledger.retention import Due
 from streamwatch.ledger.sqlite import SqliteLedger
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger
@@ -203,10 +204,10 @@ def test_pruning_removes_what_is_old_and_owed_to_nobody(ledger):
     for name, seq in (("done", 1), ("done", 2), ("open", 1), ("open", 2)):
         ledger.acknowledged(name, seq, at=5.0)
     ledger.acknowledged("young", 1, at=100.0)
-    assert ledger.prune(before=50.0) == 4, "an alert with two events, and an old event of the open one"
+    assert ledger.prune(Due.all(50.0)) == 4, "an alert with two events, and an old event of the open one"
     assert [one.id for one in ledger.alerts(open_only=False)] == ["open", "owed", "young"]
     assert keys(ledger.pending()) == [("owed", 1)]
-    assert ledger.prune(before=50.0) == 0
+    assert ledger.prune(Due.all(50.0)) == 0
 
 
 def test_a_closed_ledger_raises_what_the_contract_names(ledger):
