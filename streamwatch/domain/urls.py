@@ -26,6 +26,11 @@ DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 5
                  "mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}  # fmt: skip
 
 
+def paths_shown() -> bool:
+    """Whether this process shows paths of streams' addresses."""
+    return _Showing.paths
+
+
 def _shown_path(parts: SplitResult) -> str:
     """As much of the path as can hold no key: RTMP's application, HLS's last part.
 

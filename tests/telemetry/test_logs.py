@@ -4,7 +4,7 @@ import json
 import pytest
 import structlog
 
-from streamwatch.domain.urls import SafeUrl
+from streamwatch.domain.urls import SafeUrl, show_paths
 from streamwatch.telemetry import logs
 
 
@@ -59,3 +59,31 @@ def test_the_level_filters() -> None:
     structlog.get_logger().info("quiet")
     structlog.get_logger().warning("loud")
     assert [line["event"] for line in lines(stream)] == ["loud"]
+
+
+def _fail(word: str) -> None:
+    try:
+        int(word)
+    except ValueError as error:
+        raise OSError(2, "no such file", f"/live/{word}") from error
+
+
+def test_where_names_are_hidden_an_error_is_told_by_type_and_place_alone() -> None:
+    stream = io.StringIO()
+    logs.configure(process="daemon", form="json", stream=stream)
+    show_paths(shown=False)
+    try:
+        try:
+            _fail("kanarienvogel")
+        except OSError as error:
+            structlog.get_logger().exception("unexpected")
+            structlog.get_logger().error("unexpected", exc_info=error)
+            structlog.get_logger().info("fine", exc_info=None)
+    finally:
+        show_paths(shown=True)
+    assert "kanarienvogel" not in stream.getvalue()
+    first, second, third = lines(stream)
+    assert first["exception"] == second["exception"]
+    for part in ("FileNotFoundError", "ValueError", "test_logs.py:"):
+        assert part in str(first["exception"])
+    assert "exception" not in third
