@@ -41,7 +41,7 @@ class Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, strict=True)
 
     request_id: RequestId
-    at: AwareDatetime
+    at: Annotated[AwareDatetime, Field(json_schema_extra={"maxLength": 64})]
     """When it was sent; with time zone."""
 
 
@@ -50,8 +50,8 @@ class Viewed(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    from_: Annotated[AwareDatetime, Field(alias="from")]
-    to: AwareDatetime
+    from_: Annotated[AwareDatetime, Field(alias="from", json_schema_extra={"maxLength": 64})]
+    to: Annotated[AwareDatetime, Field(json_schema_extra={"maxLength": 64})]
 
     @model_validator(mode="after")
     def _ordered(self) -> Viewed:
@@ -166,13 +166,13 @@ class Reply(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    request_id: str | None
+    request_id: Annotated[str, Field(max_length=128)] | None
     """None where the command could not be read so far."""
     verb: Annotated[str, Field(max_length=64)]
     result: Result
     why: Annotated[str, Field(max_length=300)] | None = None
-    alert_id: str | None = None
-    seq: int | None = None
+    alert_id: AlertId | None = None
+    seq: Annotated[int, Field(ge=0, le=10**9)] | None = None
     detail: dict[str, str | int | float | bool | None] = {}
     """What the verb answers beyond its result, e.g. `version` of a ping; left out where it would not fit."""
 

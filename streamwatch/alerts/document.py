@@ -54,7 +54,7 @@ class Moment(_Part):
     """An instant on the wall clock (UTC) and in the stream's media time (seconds)."""
 
     at: Stamp
-    media_s: float
+    media_s: Annotated[float, Field(ge=-1e10, le=1e10)]
 
 
 class EvidenceLine(Moment):
@@ -88,8 +88,8 @@ class Trace(_Part):
     """What the rule asked for before it opened, how that was met, and what others had said."""
 
     open_score: Score
-    hits: int
-    within_s: float
+    hits: Annotated[int, Field(ge=0, le=1000)]
+    within_s: Annotated[float, Field(ge=0, le=1e6)]
     confirmed_by: Literal["looks", "look-back"] | None = None
     """`look-back`: at least one hit came from what was already received; `looks`: none. Absent where not known."""
     signals: Annotated[tuple[SignalPart, ...], Field(max_length=MAX_SIGNALS)] = ()
@@ -128,7 +128,7 @@ class AlertDocument(_Part):
     schema_: Literal["streamwatch.alert/1"] = Field(alias="schema")
     alert_id: Annotated[str, Field(pattern=ulid.PATTERN)]
     event: Event
-    seq: Annotated[int, Field(ge=1)]
+    seq: Annotated[int, Field(ge=1, le=10**9)]
     boot_id: Text
     node: Text
     severity: Severity
@@ -144,7 +144,7 @@ class AlertDocument(_Part):
     trace: Trace
     detector: DetectorPart
     preserve: Preserve
-    latency_ms: Annotated[int, Field(ge=0)] | None
+    latency_ms: Annotated[int, Field(ge=0, le=_MAX_LATENCY_MS)] | None
     """From the arrival of the first triggering frame's packet to the hand-over to the broker; null on later events."""
     human: Human | None
     close_reason: CloseReason | None = None

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+MAX_PAYLOAD = 4096
+"""Bytes of anything we publish: no picture is as small, and a larger one is not handed to a broker."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:

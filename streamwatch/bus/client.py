@@ -26,7 +26,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from streamwatch.bus.base import Incoming, Outgoing
+from streamwatch.bus.base import MAX_PAYLOAD, Incoming, Outgoing
 from streamwatch.bus.options import BrokerOptions
 from streamwatch.domain.errors import BusRefused, BusUnavailable
 from streamwatch.domain.urls import printable
@@ -49,6 +49,7 @@ _UNSUPPORTED_PROTOCOL = (1, 132)
 _FAILURE = 0x80
 """MQTT 5, 2.4: reason codes from here on are failures; MQTT 3.1.1 refuses subscriptions with this very value."""
 _TOPIC_INVALID = 0x90
+_TOO_LARGE = 0x95
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
 _paho_log = logging.getLogger("streamwatch.bus.paho")
@@ -200,6 +201,9 @@ class _Client(aiomqtt.Client):
 
         Raises BusUnavailable, BusRefused.
         """
+        if len(message.payload) > MAX_PAYLOAD:
+            why = f"{len(message.payload)} bytes are more than the {MAX_PAYLOAD} that we publish"
+            raise BusRefused(f"cannot be published: {why}", code=_TOO_LARGE)
         try:
             info = self._client.publish(message.topic, message.payload, 1, message.retain, properties)
         except ValueError as error:

@@ -42,7 +42,8 @@ KnownRatio = Annotated[
     Annotated[float, Field(ge=0, le=1)] | None,
     Field(description="covered share of live stream-seconds; null where nothing was live"),
 ]
-Seconds = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class Document(BaseModel):
@@ -63,7 +64,7 @@ class StateDocument(Document):
     state: State
     reason: Reason | None
     since: At
-    gap_s: float | None
+    gap_s: Seconds | None
     session: Annotated[str, _cut(32), Field(max_length=32)]
     detail: Text = ""
 
@@ -80,8 +81,8 @@ class OriginEntry(Document):
     """The streams of one origin; `static`: those of the configuration."""
 
     name: Annotated[str, _cut(64), Field(max_length=64)]
-    live: int
-    covered: int
+    live: Count
+    covered: Count
     coverage_1h: KnownRatio
 
 
@@ -90,23 +91,23 @@ class CoverageDocument(Document):
 
     schema_: Literal["streamwatch.coverage/1"] = Field("streamwatch.coverage/1", alias="schema")
     at: At
-    streams_live: int
-    streams_connecting: int = 0
+    streams_live: Count
+    streams_connecting: Count = 0
     """Streams that shall be watched and were never live: a mistyped address looks like this."""
-    streams_covered: int
+    streams_covered: Count
     coverage_1m: Ratio
     """Always a number: who wants to tell "all was watched" from "nothing was live" looks at the other two."""
     coverage_1h: KnownRatio = None
     coverage_24h: KnownRatio = None
     """Over restarts too: the time of a restart is uncovered."""
-    worst_gap_s: float
-    breaches_1h: int = 0
+    worst_gap_s: Seconds
+    breaches_1h: Count = 0
     """Promises broken in the last hour, also those that were too short to be told."""
     uncovered: Annotated[tuple[UncoveredEntry, ...], Field(max_length=UNCOVERED_LISTED)]
-    uncovered_total: int
+    uncovered_total: Count
     """How many there are; the list above is bounded."""
     origins: Annotated[tuple[OriginEntry, ...], Field(max_length=ORIGINS_LISTED)] = ()
-    origins_total: int = 0
+    origins_total: Count = 0
 
     def payload(self) -> bytes:
         """Compact JSON, UTF-8, at most 4 KiB: where not all fit, the newest uncovered and the best origins go first."""
@@ -172,8 +173,8 @@ class StatusDocument(Document):
     boot_id: Annotated[str, Field(max_length=64)]
     version: Annotated[str, Field(max_length=64)]
     since: At
-    reasons: Annotated[tuple[Text, ...], _cut(MAX_REASONS), Field(max_length=MAX_REASONS)]
-    sandbox: Annotated[tuple[LayerEntry, ...], _cut(MAX_LAYERS), Field(max_length=MAX_LAYERS)] = ()
+    reasons: Annotated[tuple[Text, ...], Field(max_length=MAX_REASONS), _cut(MAX_REASONS)]
+    sandbox: Annotated[tuple[LayerEntry, ...], Field(max_length=MAX_LAYERS), _cut(MAX_LAYERS)] = ()
 
     def payload(self) -> bytes:
         """Compact JSON, UTF-8, at most 4 KiB: words are shortened where they do not fit, then layers left out.

@@ -42,6 +42,9 @@ LOOK_SUSPICION = 1.0
 RESYNC_EVERY_S = 5.0
 """Every open alert is said again no more often, whoever asks."""
 
+REPLY_EXPIRY_S = 600
+"""Who asked and did not hear the answer for so long asks again; the broker is no place to keep it."""
+
 COMPLAIN_EVERY_S = 60.0
 
 
@@ -220,6 +223,6 @@ class Orders:
         wished = message.response_topic
         topic = wished if wished and self._topics.may_answer(wished) else self._topics.reply(verb)
         try:
-            await self._bus.publish(Outgoing(topic=topic, payload=reply, correlation=message.correlation))
+            await self._bus.publish(Outgoing(topic, reply, expiry_s=REPLY_EXPIRY_S, correlation=message.correlation))
         except (BusUnavailable, BusRefused) as error:
             log.warning("a command's answer was not taken by the broker", verb=verb, error=str(error))

@@ -26,6 +26,11 @@ DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443, "http": 80, "https": 443, "rtsp": 5
                  "mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}  # fmt: skip
 
 
+def paths_shown() -> bool:
+    """Whether this process shows paths of streams' addresses."""
+    return _Showing.paths
+
+
 def _shown_path(parts: SplitResult) -> str:
     """As much of the path as can hold no key: RTMP's application, HLS's last part.
 
@@ -42,11 +47,20 @@ def _shown_path(parts: SplitResult) -> str:
     return f"/{folder.strip('/').partition('/')[0]}/…"
 
 
+MAX_RUN = 128
+"""Longest run of letters and digits that is repeated: no word is as long, and no picture as short."""
+_BLOB = re.compile(rf"[A-Za-z0-9+/=_-]{{{MAX_RUN + 1},}}")
+
+
 def printable(text: str, limit: int = _SHOWN_LENGTH) -> str:
-    """Text from outside, safe for a log line or a terminal: no controls, no bidi marks, bounded length."""
+    """Text from outside, safe for a log line or a terminal: no controls, no bidi marks, bounded length.
+
+    Nor can it carry a picture: what could be base64 is cut at `MAX_RUN` characters.
+    """
     clean = "".join(
         c if c.isprintable() and not _is_bidi(c) else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1]
     )
+    clean = _BLOB.sub(lambda run: run[0][: MAX_RUN - 1] + "…", clean)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import MutableMapping
+import traceback
+from collections.abc import Iterator, MutableMapping
 from types import TracebackType
 from typing import Any, Literal, TextIO
 
 import structlog
 
+from streamwatch.domain.urls import paths_shown
 from streamwatch.telemetry import redact
 
 Form = Literal["auto", "json", "text"]
+
+_FRAMES = 20
 
 
 def configure(*, process: str, form: Form = "auto", level: str = "info", stream: TextIO | None = None) -> None:
@@ -40,7 +44,7 @@ def configure(*, process: str, form: Form = "auto", level: str = "info", stream:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _named(process),
             # Never with local variables: they hold addresses, and in a watcher pictures.
-            structlog.processors.format_exc_info,
+            _exceptions,
             _presentable,
             renderer,
         ],
@@ -94,6 +98,31 @@ def _unraisable(args: sys.UnraisableHookArgs) -> None:
         structlog.get_logger().error(
             "unforeseen", where=str(args.err_msg or ""), exc_info=(args.exc_type, args.exc_value, args.exc_traceback)
         )
+
+
+def _exceptions(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A traceback; where names are hidden without the messages, which quote whatever they were about."""
+    if paths_shown():
+        return structlog.processors.format_exc_info(logger, name, event)
+    found = event.pop("exc_info", None)
+    if isinstance(found, tuple):
+        found = found[1]
+    error = found if isinstance(found, BaseException) else sys.exc_info()[1] if found else None
+    if error is not None:
+        event["exception"] = "\n".join(_silent(error))
+    return event
+
+
+def _silent(error: BaseException) -> Iterator[str]:
+    """An error and what led to it, as types and places alone."""
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield f"{type(one).__module__}.{type(one).__qualname__}"
+        for frame in traceback.extract_tb(one.__traceback__)[-_FRAMES:]:
+            yield f"  {frame.filename}:{frame.lineno} in {frame.name}"
+        one = one.__cause__ or one.__context__
 
 
 def _named(process: str) -> structlog.typing.Processor:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from streamwatch.bus.base import Bus, Outgoing
+from streamwatch.bus.base import MAX_PAYLOAD, Bus, Outgoing
 from streamwatch.bus.embedded import EmbeddedBroker
 from streamwatch.bus.mqtt import MqttBus
 from streamwatch.bus.options import BrokerOptions
 from streamwatch.domain.clock import SystemClock
-from streamwatch.domain.errors import BusUnavailable
+from streamwatch.domain.errors import BusRefused, BusUnavailable
 from streamwatch.domain.urls import SafeUrl
 from tests.fakes.bus import FakeBroker, FakeBus
 from tests.fakes.mosquitto import Mosquitto
@@ -153,6 +153,17 @@ async def test_messages_arrive_in_order_on_subscribed_topics_only(world):
         assert [(one.topic, one.payload, one.retain) for one in got] == [
             ("p/n/commands/look", str(number).encode(), False) for number in range(5)
         ]
+
+
+async def test_nothing_larger_than_our_documents_is_published(world):
+    async with running(world.bus("p/n/commands/+", name="l")) as listener, running(world.bus(name="s")) as speaker:
+        await listener.wait_connected()
+        await speaker.wait_connected()
+        with pytest.raises(BusRefused):
+            await speaker.publish(Outgoing("p/n/commands/look", b"x" * (MAX_PAYLOAD + 1)))
+        await speaker.publish(Outgoing("p/n/commands/look", b"x" * MAX_PAYLOAD))
+        assert len((await next_of(listener.incoming())).payload) == MAX_PAYLOAD
+        assert speaker.connected
 
 
 async def test_a_retained_message_is_marked_as_such_for_who_comes_later(world):

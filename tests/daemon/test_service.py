@@ -283,6 +283,23 @@ async def test_where_names_or_ids_are_hidden_a_wrong_configuration_is_told_by_it
         assert "canary" not in str(logs)
 
 
+async def test_what_nobody_confirmed_goes_after_three_days() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        await stage.covered("lobby")
+        await stage.decided("lobby", Level.ALARM)
+        await stage.decided("lobby", Level.CALM)
+        await stage.pass_time(2)
+        assert [alert.open for alert in stage.ledger.alerts(open_only=False)] == [False]
+        stage.clock.advance(71 * 3600)
+        await stage.pass_time(61)
+        assert len(stage.ledger.alerts(open_only=False)) == 1
+        stage.clock.advance(3600)
+        await stage.pass_time(61)
+        assert stage.ledger.alerts(open_only=False) == []
+        assert stage.ledger.events == []
+
+
 async def test_a_private_stream_that_loses_its_basis_is_let_go_at_once_whatever_else_is_wrong() -> None:
     stage = Stage(setup_of(spec("lobby"), spec("call"), bases={StreamId("call"): "order 17"}))
 

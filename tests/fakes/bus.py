@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from streamwatch.bus.base import Incoming, Outgoing
+from streamwatch.bus.base import MAX_PAYLOAD, Incoming, Outgoing
 from streamwatch.bus.inbox import Inbox, one_lane
 from streamwatch.bus.options import Herald
 from streamwatch.bus.topics import matches
@@ -103,6 +103,8 @@ class FakeBus:
         await asyncio.sleep(0)
         if not self.connected:
             raise BusUnavailable("no connection to the broker")
+        if len(message.payload) > MAX_PAYLOAD:
+            raise BusRefused("too large", code=0x95)
         self._broker.take(message)
 
     def incoming(self) -> AsyncIterator[Incoming]:

@@ -7,7 +7,7 @@ import sys
 import pytest
 import structlog
 
-from streamwatch.domain.urls import SafeUrl
+from streamwatch.domain.urls import SafeUrl, show_paths
 from streamwatch.telemetry import logs, redact
 
 
@@ -163,3 +163,31 @@ def test_what_nobody_catches_is_logged_like_everything_else() -> None:
     said = [json.loads(line)["event"] for line in ended.stderr.splitlines()]
     assert sorted(said) == ["library says", "unforeseen", "unforeseen", "unforeseen"]
     assert ended.returncode == 1
+
+
+def _fail(word: str) -> None:
+    try:
+        int(word)
+    except ValueError as error:
+        raise OSError(2, "no such file", f"/live/{word}") from error
+
+
+def test_where_names_are_hidden_an_error_is_told_by_type_and_place_alone() -> None:
+    stream = io.StringIO()
+    logs.configure(process="daemon", form="json", stream=stream)
+    show_paths(shown=False)
+    try:
+        try:
+            _fail("kanarienvogel")
+        except OSError as error:
+            structlog.get_logger().exception("unexpected")
+            structlog.get_logger().error("unexpected", exc_info=error)
+            structlog.get_logger().info("fine", exc_info=None)
+    finally:
+        show_paths(shown=True)
+    assert "kanarienvogel" not in stream.getvalue()
+    first, second, third = lines(stream)
+    assert first["exception"] == second["exception"]
+    for part in ("FileNotFoundError", "ValueError", "test_logs.py:"):
+        assert part in str(first["exception"])
+    assert "exception" not in third
