@@ -22,6 +22,7 @@ from streamwatch.detectors.manifest import MANIFEST, Place
 from streamwatch.detectors.spec import InputSpec
 from streamwatch.domain.errors import ModelError, Problem, ScoreFailed
 from streamwatch.domain.media import Scores
+from streamwatch.sandbox.memory import Shroud
 
 if os.environ.get("ORT_DISABLE_TELEMETRY") != "1":
     # It writes files into the home folder and reports model names to its makers; only the environment stops that,
@@ -91,6 +92,8 @@ class OnnxClassifier:
             (raw,) = session.run([self._output.name], {self._feed.name: self._feed(picture)})
         except Exception as error:  # the engine's errors have no common root but Exception
             raise ScoreFailed(f"detector {self._info.name}: the engine failed: {type(error).__name__}") from error
+        finally:
+            self._feed.forget()
         return Scores(self._info.name, tuple(zip(self._info.labels, self._scores(raw), strict=True)))
 
     def close(self) -> None:
@@ -178,6 +181,7 @@ class _Feed:
         buffer: NDArray[Any] | None = getattr(self._local, "buffer", None)
         if buffer is None:
             buffer = self._local.buffer = np.empty(self._shape, self._dtype)
+            Shroud().cover(buffer.ctypes.data, buffer.nbytes)
         for channel, source in enumerate(self._order):
             plane = buffer[0, channel] if self._planes else buffer[0, :, :, channel]
             if self._dtype == np.uint8:
@@ -186,3 +190,9 @@ class _Feed:
                 np.multiply(picture[:, :, source], self._scale[channel], out=plane)
                 np.add(plane, self._bias[channel], out=plane)
         return buffer
+
+    def forget(self) -> None:
+        """Overwrite what this thread fed last."""
+        buffer: NDArray[Any] | None = getattr(self._local, "buffer", None)
+        if buffer is not None:
+            buffer.fill(0)

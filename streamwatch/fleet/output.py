@@ -12,8 +12,8 @@ MAX_LINE = 2000
 _BURST = 100
 _PER_SECOND = 5.0
 _CHARACTERS_BURST = 24_000
-_CHARACTERS_PER_SECOND = 600.0
-"""Of one pipe: room for a dozen tracebacks at once, and then for a sentence or two a second."""
+CHARACTERS_PER_SECOND = 300.0
+"""Of one pipe: room for a dozen tracebacks at once, and then for a line a second."""
 _LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
 _OURS = frozenset({"event", "level", "timestamp", "process", "watcher", "self", "exc_info", "stack_info"})
 """Names our own log uses: those it writes, and those that mean something to it when it is called."""
@@ -63,7 +63,7 @@ class Lines:
         if self._filled_at is not None:
             gone = now - self._filled_at
             self._tokens = min(float(_BURST), self._tokens + gone * _PER_SECOND)
-            self._characters = min(float(_CHARACTERS_BURST), self._characters + gone * _CHARACTERS_PER_SECOND)
+            self._characters = min(float(_CHARACTERS_BURST), self._characters + gone * CHARACTERS_PER_SECOND)
         self._filled_at = now
 
 

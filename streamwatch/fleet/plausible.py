@@ -74,12 +74,12 @@ def _line(line: ScoreLine, detectors: Known) -> ScoreLine:
 
 
 class Wording:
-    """Which explanations one watcher may give: those said lately, and a few new ones every second.
+    """Which explanations one watcher may give: those said lately, and a new one now and then.
 
     A thousand streams fail in a handful of ways. What is over it is left out, and can be said when it is repeated.
     """
 
-    NEW_PER_S = 2.0
+    NEW_PER_S = 0.5
     BURST = 256
     REMEMBERED = 1024
 

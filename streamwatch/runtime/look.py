@@ -137,13 +137,29 @@ def back(
 
 
 def _score(picture: Picture | None, packet: Packet, detectors: Sequence[Detector], decode_s: float) -> Seen:
+    """The pixels end here: however a look ends, its pictures are overwritten."""
     if picture is None:
         return Seen(Outcome.EMPTY, decode_s=decode_s)
+    scaled: dict[tuple[int, int], NDArray[np.uint8]] = {}
+    try:
+        return _scored(picture, packet, detectors, decode_s, scaled)
+    finally:
+        picture.forget()
+        for pixels in scaled.values():
+            pixels.fill(0)
+
+
+def _scored(
+    picture: Picture,
+    packet: Packet,
+    detectors: Sequence[Detector],
+    decode_s: float,
+    scaled: dict[tuple[int, int], NDArray[np.uint8]],
+) -> Seen:
     width, height = picture.size
     scores: list[Scores] = []
     spent: list[float] = []
     failures: list[str] = []
-    scaled: dict[tuple[int, int], NDArray[np.uint8]] = {}
     scale_s = 0.0
     for detector in detectors:
         started = time.thread_time()

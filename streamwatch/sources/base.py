@@ -101,6 +101,10 @@ class Picture(Protocol):
         """The picture squashed to `height x width x 3` uint8 RGB by area averaging; aspect ratio is not kept."""
         ...
 
+    def forget(self) -> None:
+        """The look is done: overwrite the pixels, unless pictures still to come are built on them."""
+        ...
+
 
 class Decoder(Protocol):
     """Turns packets into pictures. One thread at a time."""

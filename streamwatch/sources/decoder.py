@@ -16,6 +16,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from streamwatch.domain.errors import CodecUnsupported, DecodeFailed
 from streamwatch.domain.media import CodecConfig, MediaTime, Packet
+from streamwatch.sandbox.memory import Shroud, wipe
 from streamwatch.sources.annexb import is_annexb, parameter_sets
 from streamwatch.sources.codecs import refuse_unknown
 
@@ -50,6 +51,12 @@ def _padded(data: bytes) -> av.Packet:  # type: ignore[type-arg]
     return made
 
 
+def _overwrite(frame: VideoFrame) -> None:
+    """Its pixels are gone, in the decoder's store of buffers as well."""
+    for plane in frame.planes:
+        wipe(plane.buffer_ptr, plane.buffer_size)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PyavPicture:
     """A decoded frame. Scaled by the decoder's own reformatter, so it stays with the thread that decoded it."""
@@ -57,6 +64,8 @@ class PyavPicture:
     frame: VideoFrame
     pts: MediaTime | None
     _reformatter: VideoReformatter
+    _alone: bool = False
+    """No other picture is built on it, and the decoder is done with it."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,9 +86,17 @@ class PyavPicture:
 
         try:
             small = self._reformatter.reformat(self.frame, width, height, "rgb24", interpolation=_SCALING, threads=1)
-            return cast("NDArray[np.uint8]", np.ascontiguousarray(small.to_ndarray(), dtype=np.uint8))
+            pixels = np.array(small.to_ndarray(), np.uint8, order="C")  # copied: it may be the frame's own memory
         except (av.error.FFmpegError, ValueError) as e:
             raise DecodeFailed(f"pixel format {self.frame.format.name} cannot be converted") from e
+        if small is not self.frame:
+            _overwrite(small)
+        return pixels
+
+    def forget(self) -> None:
+        """See `Picture.forget`."""
+        if self._alone:
+            _overwrite(self.frame)
 
 
 class _Flow:
@@ -145,6 +162,7 @@ class PyavDecoder:
         except ValueError as e:
             raise CodecUnsupported(f"no decoder for {config.codec}") from e
         self._reformatter = VideoReformatter()
+        self._shroud = Shroud()
         self._single: VideoCodecContext | None = None
         self._flow: _Flow | None = None
 
@@ -160,7 +178,18 @@ class PyavDecoder:
             self._single = None  # a decoder that failed is not asked again: what state it is in is anyone's guess
             raise _failed(e) from e
         context.flush_buffers()
-        return self._picture(frames[-1], packet.pts) if frames else None
+        for frame in frames:
+            for plane in frame.planes:
+                self._shroud.cover(plane.buffer_ptr, plane.buffer_size)
+        for frame in frames[:-1]:
+            _overwrite(frame)
+        if not frames:
+            return None
+        try:
+            return self._picture(frames[-1], packet.pts, alone=True)
+        except DecodeFailed:
+            _overwrite(frames[-1])
+            raise
 
     def feed(self, packets: Sequence[Packet]) -> PyavPicture | None:
         """See `Decoder.feed`. A damaged packet among good ones is passed over; DecodeFailed when all of them failed."""
@@ -246,9 +275,9 @@ class PyavDecoder:
         side.to_packet(made, move=True)
         return made
 
-    def _picture(self, frame: VideoFrame, pts: MediaTime | None) -> PyavPicture:
+    def _picture(self, frame: VideoFrame, pts: MediaTime | None, *, alone: bool = False) -> PyavPicture:
         self._check_size(frame.width, frame.height)
-        return PyavPicture(frame, pts, self._reformatter)
+        return PyavPicture(frame, pts, self._reformatter, alone)
 
     def _check_size(self, width: int, height: int) -> None:
         if width * height > self._max_pixels:

@@ -27,6 +27,9 @@ class FakePicture:
             return np.random.default_rng(self._shade).integers(0, 256, (height, width, 3), np.uint8)
         return np.full((height, width, 3), self._shade, np.uint8)
 
+    def forget(self) -> None:
+        self.forgotten = True
+
 
 class FakeDecoder:
     """Remembers what it was given."""

@@ -27,7 +27,7 @@ def test_what_a_watcher_has_to_say_stays_as_it_is(text: str):
     assert words(text) == re.sub(r"\s{2,}", " ", text)
 
 
-@pytest.mark.parametrize("size", [64, 300, 6912])
+@pytest.mark.parametrize("size", [300, 6912])
 def test_coded_bytes_do_not_pass(size: int):
     data = os.urandom(size)
     for coded in (base64.b64encode(data).decode(), data.hex(), base64.urlsafe_b64encode(data).decode()):

@@ -106,7 +106,10 @@ class _Picture(NamedTuple):
     def rgb(self, width: int, height: int) -> NDArray[np.uint8]:
         """See `Picture.rgb`: one pixel, whose three levels say which millisecond it is."""
         del width, height
-        return np.frombuffer(self.pts.ticks.to_bytes(3, "big"), np.uint8).reshape(1, 1, 3)
+        return np.frombuffer(self.pts.ticks.to_bytes(3, "big"), np.uint8).reshape(1, 1, 3).copy()
+
+    def forget(self) -> None:
+        """See `Picture.forget`: nothing is kept."""
 
 
 class _Decoder:
