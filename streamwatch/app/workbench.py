@@ -8,7 +8,7 @@ import gc
 import os
 import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -201,8 +201,7 @@ class Workbench:
         return PyavReader(spec, policy=policy, clock=self._clock, max_pixels=self._max_pixels)
 
     def _decoder(self, config: CodecConfig) -> Decoder:
-        timed = nullcontext if self._workers is None else self._workers.stopwatch
-        return make_decoder(config, max_pixels=self._max_pixels, timed=timed)
+        return make_decoder(config, max_pixels=self._max_pixels)
 
     @property
     def _max_pixels(self) -> int:

@@ -80,10 +80,8 @@ class FleetLimits:
     """From start or reconfiguration to `Ready`: models of hundreds of megabytes load from slow disks."""
     beat_s: float = 4.0
     """Without a beat, which comes every second, a watcher is `silent`."""
-    decoding_s: float = 2.0
-    """One packet that a decoder has not come back from for so long is `hung`: it takes milliseconds."""
     busy_s: float = 10.0
-    """One look that takes longer is `hung`, whatever it does: a large model may take seconds."""
+    """One look that takes longer is `hung`: a key picture decodes in milliseconds."""
     stuck_readers: int = 8
     """Connections that a watcher cannot let go of; with so many it is `hung`, since new streams find no place."""
     memory_bytes: int = 2**30

@@ -40,11 +40,8 @@ class Guard:
             return "start"
         if self._silent > limits.beat_s:
             return "silent"
-        if stalled_s > limits.busy_s or (beat is not None and self._hangs(beat)):
+        if stalled_s > limits.busy_s or (beat is not None and beat.busy_s > limits.busy_s):
+            return "hung"
+        if beat is not None and beat.stuck_readers >= limits.stuck_readers:
             return "hung"
         return "memory" if beat is not None and beat.rss_bytes > limits.memory_bytes else None
-
-    def _hangs(self, beat: Beat) -> bool:
-        limits = self._limits
-        decoding = beat.decoding_s > limits.decoding_s
-        return decoding or beat.busy_s > limits.busy_s or beat.stuck_readers >= limits.stuck_readers

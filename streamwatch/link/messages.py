@@ -230,9 +230,7 @@ class Beat(Message):
 
     type: Literal["beat"] = "beat"
     busy_s: ReportedSeconds
-    """Age of the look that has been in progress longest."""
-    decoding_s: ReportedSeconds = 0.0
-    """Age of the oldest call of a decoder that has not come back: one that hangs or spins shows here."""
+    """Age of the look that has been in progress longest; a decoder that hangs shows here."""
     rss_bytes: Count
     cpu: dict[Literal["receive", "decode", "scale", "infer", "inner"], ReportedSeconds]
     """Processor seconds by what they were spent on; `receive` is all that is none of the others, `inner` the decoding

@@ -16,7 +16,6 @@ import structlog
 
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.media import CodecConfig
-from streamwatch.runtime.stopwatch import Stopwatch
 from streamwatch.sampling.capacity import Plan
 from streamwatch.sampling.schedule import Schedule, Wish
 from streamwatch.sources.base import Decoder, DecoderFactory
@@ -74,8 +73,6 @@ class WorkerStatistics(NamedTuple):
     """Seconds that finished jobs took, all together …"""
     processor_s: float = 0.0
     """… and the processor time among them."""
-    decoding_s: float = 0.0
-    """Age of the oldest call of a decoder that has not come back."""
 
 
 class _Queued(NamedTuple):
@@ -90,8 +87,6 @@ class DecodeWorkers:
         self.count = count
         self._factory = factory
         self._clock = clock
-        self.stopwatch = Stopwatch(clock)
-        """For the decoders, to be entered around each call."""
         self._limit = limit
         self._schedule: Schedule[_Queued] = Schedule()
         self._ready = threading.Condition()
@@ -126,8 +121,7 @@ class DecodeWorkers:
         with self._ready:
             oldest = min(self._running.values(), default=None)
             busy = 0.0 if oldest is None else max(self._clock.monotonic() - oldest, 0.0)
-            waited = self.stopwatch.longest()
-            return WorkerStatistics(len(self._schedule), busy, self._refused, self._wall_s, self._processor_s, waited)
+            return WorkerStatistics(len(self._schedule), busy, self._refused, self._wall_s, self._processor_s)
 
     def close(self) -> None:
         """Finish running jobs, drop queued ones, join; a thread stuck in a decoder is left to the process."""

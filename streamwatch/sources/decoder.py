@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -38,9 +37,6 @@ _SCALING = Interpolation.AREA | Interpolation.FULL_CHR_H_INT | Interpolation.FUL
 instead of 43, for 0.1 ms less."""
 _MAX_PENDING = 512
 """Presentation times remembered for pictures that have not come out yet."""
-
-
-Timed = Callable[[], AbstractContextManager[None]]
 
 
 def _padded(data: bytes) -> av.Packet:  # type: ignore[type-arg]
@@ -102,9 +98,8 @@ class PyavPicture:
 class _Flow:
     """One contiguous decoding, from a key packet on: packets in, frames out some packets later, with their times."""
 
-    def __init__(self, context: VideoCodecContext, timed: Timed) -> None:
+    def __init__(self, context: VideoCodecContext) -> None:
         self._context = context
-        self._timed = timed
         self._times: OrderedDict[int, MediaTime | None] = OrderedDict()
         self._tick = 0
 
@@ -125,13 +120,11 @@ class _Flow:
             self._times.popitem(last=False)
         # NONREF and no more: what a P picture refers to is not ours to guess, and BIDIR would leave some of it out.
         self._context.skip_frame = "DEFAULT" if whole else "NONREF"
-        with self._timed():
-            return self._context.decode(made)
+        return self._context.decode(made)
 
     def drain(self) -> list[VideoFrame]:
         """The frames held back; the end of this flow. Raises as PyAV."""
-        with self._timed():
-            return self._context.decode(None)
+        return self._context.decode(None)
 
     def time_of(self, frame: VideoFrame) -> MediaTime | None:
         """The presentation time of the packet that carried this frame."""
@@ -148,12 +141,8 @@ class PyavDecoder:
     own, made fresh after `reset`: whoever shares calls `reset` before the first `feed` of another stream.
     """
 
-    def __init__(self, config: CodecConfig, *, max_pixels: int, timed: Timed = nullcontext) -> None:
-        """Raise CodecUnsupported where there is no decoder. `max_pixels` is judged when a packet comes.
-
-        `timed` is entered around each call of the decoder, for whoever watches that it comes back.
-        """
-        self._timed = timed
+    def __init__(self, config: CodecConfig, *, max_pixels: int) -> None:
+        """Raise CodecUnsupported where there is no decoder. `max_pixels` is judged when a packet comes."""
         self._config = config
         self._max_pixels = max_pixels
         refuse_unknown(config.codec)
@@ -172,8 +161,7 @@ class PyavDecoder:
             self._single = self._context()
         context = self._single
         try:
-            with self._timed():
-                frames = context.decode(self._restoring(packet)) + context.decode(None)
+            frames = context.decode(self._restoring(packet)) + context.decode(None)
         except (av.error.FFmpegError, ValueError) as e:
             self._single = None  # a decoder that failed is not asked again: what state it is in is anyone's guess
             raise _failed(e) from e
@@ -195,7 +183,7 @@ class PyavDecoder:
         """See `Decoder.feed`. A damaged packet among good ones is passed over; DecodeFailed when all of them failed."""
         flow = self._flow
         if flow is None:
-            flow = self._flow = _Flow(self._context(), self._timed)
+            flow = self._flow = _Flow(self._context())
         newest: VideoFrame | None = None
         failure: Exception | None = None
         came = False
@@ -216,7 +204,7 @@ class PyavDecoder:
         last = max((i for i, packet in enumerate(packets) if packet.pts in wanted), default=-1)
         if last < 0:
             return
-        flow = _Flow(self._context(), self._timed)
+        flow = _Flow(self._context())
         for packet in packets[: last + 1]:
             try:
                 frames = flow.decode(packet, self._next(flow, packet), whole=packet.pts in wanted)
@@ -289,6 +277,6 @@ def _failed(error: BaseException) -> DecodeFailed:
     return DecodeFailed(f"no picture in these bytes ({type(error).__name__})")
 
 
-def make_decoder(config: CodecConfig, *, max_pixels: int, timed: Timed = nullcontext) -> PyavDecoder:
+def make_decoder(config: CodecConfig, *, max_pixels: int) -> PyavDecoder:
     """Return a decoder; bound to `max_pixels` with functools.partial this is the runtime's `DecoderFactory`."""
-    return PyavDecoder(config, max_pixels=max_pixels, timed=timed)
+    return PyavDecoder(config, max_pixels=max_pixels)

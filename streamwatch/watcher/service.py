@@ -168,7 +168,6 @@ class WatcherService:
             self._wire.post(
                 Beat(
                     busy_s=statistics.busy_s,
-                    decoding_s=statistics.decoding_s,
                     rss_bytes=self._rss(),
                     cpu=_cpu(tallies, self._cpu_s()),
                     load=plan.load,
