@@ -78,10 +78,12 @@ class FleetLimits:
 
     ready_s: float = 60.0
     """From start or reconfiguration to `Ready`: models of hundreds of megabytes load from slow disks."""
-    beat_s: float = 4.0
+    beat_s: float = 3.0
     """Without a beat, which comes every second, a watcher is `silent`."""
     busy_s: float = 10.0
     """One look that takes longer is `hung`: a key picture decodes in milliseconds."""
+    stuck_s: float = 2.0
+    """One call of a decoder that takes longer is `hung`: its streams shall be looked at again within 5 s."""
     stuck_readers: int = 8
     """Connections that a watcher cannot let go of; with so many it is `hung`, since new streams find no place."""
     memory_bytes: int = 2**30

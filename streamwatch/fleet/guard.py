@@ -40,8 +40,12 @@ class Guard:
             return "start"
         if self._silent > limits.beat_s:
             return "silent"
-        if stalled_s > limits.busy_s or (beat is not None and beat.busy_s > limits.busy_s):
-            return "hung"
-        if beat is not None and beat.stuck_readers >= limits.stuck_readers:
+        if stalled_s > limits.busy_s or (beat is not None and self._hangs(beat)):
             return "hung"
         return "memory" if beat is not None and beat.rss_bytes > limits.memory_bytes else None
+
+    def _hangs(self, beat: Beat) -> bool:
+        limits = self._limits
+        return (
+            beat.busy_s > limits.busy_s or beat.stuck_s > limits.stuck_s or beat.stuck_readers >= limits.stuck_readers
+        )

@@ -230,7 +230,9 @@ class Beat(Message):
 
     type: Literal["beat"] = "beat"
     busy_s: ReportedSeconds
-    """Age of the look that has been in progress longest; a decoder that hangs shows here."""
+    """Age of the look that has been in progress longest, without the seconds in which it waited for a processor."""
+    stuck_s: ReportedSeconds = 0.0
+    """The same of one call of a decoder; one that hangs or spins shows here."""
     rss_bytes: Count
     cpu: dict[Literal["receive", "decode", "scale", "infer", "inner"], ReportedSeconds]
     """Processor seconds by what they were spent on; `receive` is all that is none of the others, `inner` the decoding

@@ -16,9 +16,11 @@ import structlog
 
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.media import CodecConfig
+from streamwatch.runtime.patience import Patience, waiting_of
 from streamwatch.sampling.capacity import Plan
 from streamwatch.sampling.schedule import Schedule, Wish
 from streamwatch.sources.base import Decoder, DecoderFactory
+from streamwatch.sources.step import native
 
 log = structlog.get_logger(__name__)
 
@@ -66,13 +68,36 @@ class WorkerStatistics(NamedTuple):
 
     queued: int
     busy_s: float
-    """Age of the job that has been running longest, seconds."""
+    """Age of the job that has been running longest, seconds, without those in which it waited for a processor."""
     refused: int
     """Jobs not taken because the queue was full."""
     wall_s: float = 0.0
     """Seconds that finished jobs took, all together …"""
     processor_s: float = 0.0
     """… and the processor time among them."""
+    stuck_s: float = 0.0
+    """The same as `busy_s` of one call of a decoder."""
+
+
+class _Running:
+    """What one thread is at."""
+
+    def __init__(self) -> None:
+        waited_s = waiting_of(threading.get_native_id())
+        self._mark = native.mark
+        self._job, self._step = Patience(waited_s), Patience(waited_s)
+        self.number = 0
+        self.began: float | None = None
+
+    def busy_s(self, now: float) -> float:
+        if self.began is None:
+            return 0.0
+        spent = self._job.measure(now, self.number, self.began)
+        return max(now - self.began, 0.0) if spent is None else spent
+
+    def stuck_s(self, now: float) -> float:
+        number, inside, since = self._mark.number, self._mark.inside, self._mark.since
+        return (self._step.measure(now, number, since) or 0.0) if inside else 0.0
 
 
 class _Queued(NamedTuple):
@@ -90,7 +115,7 @@ class DecodeWorkers:
         self._limit = limit
         self._schedule: Schedule[_Queued] = Schedule()
         self._ready = threading.Condition()
-        self._running: dict[int, float] = {}
+        self._running: dict[int, _Running] = {}
         self._refused = 0
         self._wall_s = self._processor_s = 0.0
         self._stopping = False
@@ -119,9 +144,15 @@ class DecodeWorkers:
     def statistics(self) -> WorkerStatistics:
         """How busy the workers are now."""
         with self._ready:
-            oldest = min(self._running.values(), default=None)
-            busy = 0.0 if oldest is None else max(self._clock.monotonic() - oldest, 0.0)
-            return WorkerStatistics(len(self._schedule), busy, self._refused, self._wall_s, self._processor_s)
+            now, running = self._clock.monotonic(), self._running.values()
+            return WorkerStatistics(
+                queued=len(self._schedule),
+                busy_s=max((one.busy_s(now) for one in running), default=0.0),
+                refused=self._refused,
+                wall_s=self._wall_s,
+                processor_s=self._processor_s,
+                stuck_s=max((one.stuck_s(now) for one in running), default=0.0),
+            )
 
     def close(self) -> None:
         """Finish running jobs, drop queued ones, join; a thread stuck in a decoder is left to the process."""
@@ -134,6 +165,9 @@ class DecodeWorkers:
 
     def _work(self, number: int) -> None:
         cache = DecoderCache(self._factory)
+        running = _Running()
+        with self._ready:
+            self._running[number] = running
         while True:
             with self._ready:
                 while not len(self._schedule) and not self._stopping:
@@ -146,7 +180,8 @@ class DecodeWorkers:
                     continue
                 (job, cost_s), claim = taken
                 self._schedule.spent(claim, cost_s)
-                self._running[number] = began
+                running.number += 1
+                running.began = began
             used = time.thread_time()
             try:
                 job(cache)
@@ -156,7 +191,8 @@ class DecodeWorkers:
                 del job, taken  # they hold packets; the thread may wait long for the next one
                 used = time.thread_time() - used
                 with self._ready:
-                    took = max(self._clock.monotonic() - self._running.pop(number, began), used)
+                    took = max(self._clock.monotonic() - began, used)
+                    running.began = None
                     self._schedule.spent(claim, took - cost_s)
                     self._wall_s += took
                     self._processor_s += used

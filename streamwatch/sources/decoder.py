@@ -18,6 +18,7 @@ from streamwatch.domain.media import CodecConfig, MediaTime, Packet
 from streamwatch.sandbox.memory import Shroud, wipe
 from streamwatch.sources.annexb import is_annexb, parameter_sets
 from streamwatch.sources.codecs import refuse_unknown
+from streamwatch.sources.step import native
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +82,10 @@ class PyavPicture:
         import numpy as np  # noqa: PLC0415 - a watcher that only reads needs no numpy
 
         try:
-            small = self._reformatter.reformat(self.frame, width, height, "rgb24", interpolation=_SCALING, threads=1)
+            with native:
+                small = self._reformatter.reformat(
+                    self.frame, width, height, "rgb24", interpolation=_SCALING, threads=1
+                )
             pixels = np.array(small.to_ndarray(), np.uint8, order="C")  # copied: it may be the frame's own memory
         except (av.error.FFmpegError, ValueError) as e:
             raise DecodeFailed(f"pixel format {self.frame.format.name} cannot be converted") from e
@@ -120,11 +124,13 @@ class _Flow:
             self._times.popitem(last=False)
         # NONREF and no more: what a P picture refers to is not ours to guess, and BIDIR would leave some of it out.
         self._context.skip_frame = "DEFAULT" if whole else "NONREF"
-        return self._context.decode(made)
+        with native:
+            return self._context.decode(made)
 
     def drain(self) -> list[VideoFrame]:
         """The frames held back; the end of this flow. Raises as PyAV."""
-        return self._context.decode(None)
+        with native:
+            return self._context.decode(None)
 
     def time_of(self, frame: VideoFrame) -> MediaTime | None:
         """The presentation time of the packet that carried this frame."""
@@ -161,7 +167,8 @@ class PyavDecoder:
             self._single = self._context()
         context = self._single
         try:
-            frames = context.decode(self._restoring(packet)) + context.decode(None)
+            with native:
+                frames = context.decode(self._restoring(packet)) + context.decode(None)
         except (av.error.FFmpegError, ValueError) as e:
             self._single = None  # a decoder that failed is not asked again: what state it is in is anyone's guess
             raise _failed(e) from e
@@ -239,7 +246,8 @@ class PyavDecoder:
         if self._config.width and self._config.height:
             context.width, context.height = self._config.width, self._config.height
         try:
-            context.open()
+            with native:
+                context.open()
         except (av.error.PatchWelcomeError, av.error.NotImplementedError) as e:
             # Said before any packet came, so it is true of the whole configuration.
             raise CodecUnsupported(f"a kind of {self._config.codec} that FFmpeg does not know") from e

@@ -168,6 +168,7 @@ class WatcherService:
             self._wire.post(
                 Beat(
                     busy_s=statistics.busy_s,
+                    stuck_s=statistics.stuck_s,
                     rss_bytes=self._rss(),
                     cpu=_cpu(tallies, self._cpu_s()),
                     load=plan.load,
