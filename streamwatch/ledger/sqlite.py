@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -31,6 +31,9 @@ from streamwatch.ledger.migrations import MIGRATIONS
 _log = structlog.get_logger(__name__)
 
 FILE = "ledger.sqlite3"
+_Row = TypeVar("_Row")
+_BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What a damaged file raises; the second where SQLite's complaint repeats damaged names."""
 _LIMIT = 1000
 """Rows of one answer or one deletion: a call stays short whatever has piled up."""
 MAX_ANSWERS = 20_000
@@ -66,6 +69,7 @@ class SqliteLedger:
         self._clock = clock
         self._lock = threading.Lock()
         self._triggered: dict[tuple[str, int], float] = {}
+        self._unreadable: set[str] = set()
         self.set_aside: Path | None = None
         """Where a damaged ledger lies that was found at this start."""
         self._folder = StateFolder(folder)
@@ -272,31 +276,43 @@ class SqliteLedger:
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
                     raise
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise LedgerError(f"the ledger cannot be written: {error}") from error
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
                 return self._db.execute(query, values).fetchall()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise LedgerError(f"the ledger cannot be read: {error}") from error
 
     def _alerts(self, tail: str, *values: Any) -> list[Alert]:
         rows = self._rows(f"SELECT {_ALERT} FROM alerts {tail}", *values)  # noqa: S608 - tails of this file
-        return [_alert(row) for row in rows]
+        return [alert for row in rows if (alert := self._readable(_alert, row)) is not None]
 
     def _events(self, tail: str, *values: Any) -> list[AlertEvent]:
-        found = []
-        for alert_id, seq, event, severity, stream, body in self._rows(f"{_EVENTS} {tail}", *values):
-            triggered = self._triggered.get((alert_id, seq))
-            found.append(AlertEvent(alert_id, seq, Event(event), Severity(severity), _stream(stream), body, triggered))
-        return found
+        rows = self._rows(f"{_EVENTS} {tail}", *values)
+        return [event for row in rows if (event := self._readable(self._event, row)) is not None]
+
+    def _event(self, row: tuple[Any, ...]) -> AlertEvent:
+        alert_id, seq, event, severity, stream, body = row
+        triggered = self._triggered.get((alert_id, seq))
+        return AlertEvent(alert_id, seq, Event(event), Severity(severity), _stream(stream), body, triggered)
+
+    def _readable(self, read: Callable[[tuple[Any, ...]], _Row], row: tuple[Any, ...]) -> _Row | None:
+        """A row as a value; None, said once, where a disk changed a word in it: the others count all the same."""
+        try:
+            return read(row)
+        except ValueError as error:
+            if row[0] not in self._unreadable and len(self._unreadable) < _LIMIT:
+                self._unreadable.add(row[0])
+                _log.error("a row of the ledger cannot be read and is left out", alert=row[0], error=str(error))
+            return None
 
     def _open(self) -> sqlite3.Connection:
         try:
             return self._connect()
-        except sqlite3.DatabaseError as error:
+        except _BROKEN as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise self._unusable(error) from error
             stamp = self._clock.now().strftime("%Y%m%dT%H%M%SZ")
