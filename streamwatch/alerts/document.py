@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from streamwatch.alerts import ulid
 from streamwatch.alerts.base import DeskRule, RiskSignal, StreamFacts
@@ -33,7 +33,14 @@ MAX_NOTE = 500
 _MAX_LATENCY_MS = 10**12
 _URL = 600
 
-Stamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+
+def _is_instant(text: str) -> str:
+    """The text; raises ValueError for a month 13: what a damaged ledger says must not come up when it is used."""
+    datetime.fromisoformat(text)
+    return text
+
+
+Stamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"), AfterValidator(_is_instant)]
 Score = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 HumanVerdict = Literal["acknowledge", "confirm", "escalate", "proposed_dismissal", "dismiss", "reopen"]
