@@ -136,10 +136,12 @@ class QuietSpells:
         """Read the mutes back. Unreadable ones are dropped: a stream is watched rather than silenced."""
         try:
             kept = json.loads(self._notes.recall(_MUTES) or "[]")
-            self._mutes = {
-                (StreamId(stream), str(rule)): datetime.fromisoformat(until) for stream, rule, until in kept[:MAX_MUTES]
+            mutes = {
+                (StreamId(str(stream)), str(rule)): datetime.fromisoformat(until)
+                for stream, rule, until in kept[:MAX_MUTES]
             }
-        except (ValueError, TypeError):
+            self._mutes = {key: until for key, until in mutes.items() if until.tzinfo is not None}
+        except (ValueError, TypeError, RecursionError):
             self._mutes = {}
 
     def _keep_mutes(self) -> None:
