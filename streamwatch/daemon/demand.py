@@ -58,7 +58,7 @@ def read(note: str | None, *, now: float, wall: datetime) -> Iterator[Demand]:
     """What a note says that still stands; what cannot be read is left out. `now` is monotonic."""
     try:
         lines = json.loads(note or "[]")
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     for line in lines if isinstance(lines, list) else ():
         try:
@@ -76,5 +76,5 @@ def read(note: str | None, *, now: float, wall: datetime) -> Iterator[Demand]:
             )
         except (ValueError, TypeError):
             continue
-        if left_s > 0:
+        if left_s > 0 and demand.at.tzinfo is not None:
             yield demand
