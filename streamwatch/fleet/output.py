@@ -11,7 +11,8 @@ MAX_LINE = 2000
 _BURST = 100
 _PER_SECOND = 20.0
 _LEVELS = frozenset({"debug", "info", "warning", "error", "critical"})
-_OURS = frozenset({"event", "level", "timestamp", "process", "watcher"})
+_OURS = frozenset({"event", "level", "timestamp", "process", "watcher", "self", "exc_info", "stack_info"})
+"""Names our own log uses: those it writes, and those that mean something to it when it is called."""
 _MAX_FIELDS = 16
 _MAX_NAME = 40
 
@@ -77,13 +78,20 @@ def entry(line: str) -> Entry:
     """
     try:
         said = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # or nested as deep as a line is long
         said = None
     if not isinstance(said, dict) or not isinstance(said.get("event"), str) or said.get("level") not in _LEVELS:
         return Entry("info", "watcher says", {"text": line})
     fields = {
-        str(name)[:_MAX_NAME]: value
+        printable(name, _MAX_NAME): _said(name, value)
         for name, value in list(said.items())[:_MAX_FIELDS]
         if isinstance(value, str | int | float | bool) and name not in _OURS
     }
     return Entry(said["level"], said["event"], fields)
+
+
+def _said(name: str, value: Scalar) -> Scalar:
+    """A value; of what our log shows as it is, the lines of a traceback, no control characters."""
+    if name != "exception":
+        return value
+    return "\n".join(printable(line, MAX_LINE) for line in str(value).split("\n"))
