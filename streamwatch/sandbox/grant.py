@@ -33,7 +33,7 @@ class Grant:
         try:
             said = json.loads(text)
             read, ports, udp, memory = said["read"], said["ports"], said["udp"], said["memory"]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"not a grant: {type(error).__name__}") from error
         if not isinstance(read, list) or not all(isinstance(path, str) and path.startswith("/") for path in read):
             raise ValueError("not a grant: `read` is a list of absolute paths")
