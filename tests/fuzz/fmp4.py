@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from streamwatch.sources.hls import fmp4
 from streamwatch.sources.hls.units import NotMedia, NoVideo
-from tests.fuzz.damage import spoiled
+from tests.fuzz.engine import Target
 from tests.sources import media
 from tests.sources.hls.origin import cut_fragments, fragmented
+
+READS = ("sources.hls.fmp4",)
+_MOST = 20_000
 
 
 @functools.cache
@@ -25,29 +25,41 @@ def originals() -> tuple[tuple[bytes, ...], ...]:
     return tuple(tuple(cut_fragments(fragmented(kind))) for kind in kinds)
 
 
-@settings(deadline=None)
-@given(st.data())
-def fuzz_init(data: st.DataObject) -> None:
-    raw = data.draw(spoiled([kind[0] for kind in originals()]))
+@functools.cache
+def _tracks() -> tuple[fmp4.Track, ...]:
+    tracks = tuple(fmp4.read_track(kind[0]) for kind in originals())
+    assert all(tracks)
+    return tuple(track for track in tracks if track)
+
+
+def check_init(data: bytes) -> None:
     with contextlib.suppress(NotMedia, NoVideo):
-        track = fmp4.read_track(raw)
-        assert track is None or len(track.config.extradata) <= len(raw)
+        track = fmp4.read_track(data)
+        assert track is None or len(track.config.extradata) <= len(data)
 
 
-@settings(deadline=None)
-@given(st.data())
-def fuzz_fragments(data: st.DataObject) -> None:
-    init, *fragments = data.draw(st.sampled_from(originals()))
-    track = fmp4.read_track(init)
-    assert track is not None
-    raw = data.draw(spoiled(fragments))
-    with contextlib.suppress(NotMedia):
-        count = 0
-        for unit in fmp4.units(raw, track):
-            count += 1
-            assert 0 < len(unit.data) <= len(raw)
-        assert count <= 20_000
-    with contextlib.suppress(NotMedia):
-        found = fmp4.first_key(raw, track)
-        assert found.offset >= 0
-        assert found.size >= 0
+def check_fragment(data: bytes) -> None:
+    for track in _tracks():
+        count = total = 0
+        with contextlib.suppress(NotMedia):
+            for unit in fmp4.units(data, track):
+                count += 1
+                total += len(unit.data)
+                assert 0 < len(unit.data) <= len(data)
+        assert count <= _MOST
+        with contextlib.suppress(NotMedia):
+            found = fmp4.first_key(data, track)
+            assert found.offset >= 0
+            assert found.size >= 0
+
+
+TARGETS = (
+    Target("fmp4-init", check_init, lambda: [kind[0] for kind in originals()], READS),
+    Target(
+        "fmp4-fragments",
+        check_fragment,
+        lambda: [piece[:6000] for kind in originals() for piece in kind[1:]],
+        READS,
+        brief=2000,
+    ),
+)

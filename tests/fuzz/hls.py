@@ -21,6 +21,7 @@ from tests.fuzz.damage import spoiled
 from tests.sources import media
 from tests.sources.hls.origin import encrypt
 
+READS = ("sources.hls.http", "sources.hls.demux", "sources.hls.segments", "sources.hls.follow", "sources.hls.heads")
 KEY = bytes(range(16))
 _SLEEPS = 40
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-from hypothesis import given, settings
-
 from streamwatch.sources.hls.playlist import NotAPlaylist, lowest, parse
-from tests.fuzz.damage import spoiled
+from tests.fuzz.engine import Target
 
+READS = ("sources.hls.playlist", "sources.hls.tags", "sources.hls.listed")
 PLAYLISTS = [
     (b"#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:9\n#EXT-X-DISCONTINUITY-SEQUENCE:2\n"
     b'#EXT-X-MAP:URI="i.mp4",BYTERANGE="720@0"\n#EXT-X-KEY:METHOD=AES-128,URI="k",IV=0x0102,KEYFORMAT="identity"\n'
@@ -26,9 +25,7 @@ PLAYLISTS = [
 ]  # fmt: skip
 
 
-@settings(deadline=None)
-@given(spoiled(PLAYLISTS))
-def fuzz_playlist(data: bytes) -> None:
+def check_playlist(data: bytes) -> None:
     try:
         playlist = parse(data if data.startswith(b"#EXTM3U") else b"#EXTM3U\n" + data, "http://example.com/a/b.m3u8")
     except NotAPlaylist:
@@ -46,3 +43,6 @@ def fuzz_playlist(data: bytes) -> None:
     for rendition in (*playlist.renditions, *playlist.pictures):
         with contextlib.suppress(ValueError):
             assert rendition.url
+
+
+TARGETS = (Target("playlist", check_playlist, lambda: PLAYLISTS, READS, brief=2000),)

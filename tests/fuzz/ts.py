@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
+from itertools import pairwise
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from streamwatch.sources.hls.ts import TsClock, TsDemuxer
-from streamwatch.sources.hls.units import NotMedia, NoVideo, is_key, split
-from tests.fuzz.damage import spoiled
+from streamwatch.sources import annexb
+from streamwatch.sources.hls.ts import PACKET, TsClock, TsDemuxer
+from streamwatch.sources.hls.units import NotMedia, NoVideo, Unit, in_band_config, is_key, split
+from tests.fuzz.engine import Target
 from tests.sources import media
+
+READS = ("sources.hls.ts", "sources.hls.units", "sources.annexb", "sources.sps")
+_CODECS = ("h264", "hevc", "mpeg2video")
+_UNITS = 20
+"""Pieces of one access unit that are cut apart at most: `split` ends its search."""
 
 
 @functools.cache
@@ -24,27 +27,65 @@ def originals() -> tuple[bytes, ...]:
     )
 
 
-@settings(deadline=None)
-@given(st.data(), st.integers(1, 5000))
-def fuzz_ts(data: st.DataObject, step: int) -> None:
-    whole = data.draw(spoiled(originals()))
-    demuxer = TsDemuxer(TsClock())
-    units = []
-    with contextlib.suppress(NotMedia, NoVideo):
-        for at in range(0, len(whole), step):
-            units += demuxer.feed(whole[at : at + step])
+@functools.cache
+def heads() -> tuple[bytes, ...]:
+    """The first packets of each, with which a thousand inputs a second more are tried, and one whole."""
+    return (*(one[: 14 * PACKET] for one in originals()), originals()[0])
+
+
+def _demuxed(pieces: list[bytes], size: int) -> tuple[list[Unit], bool, bool]:
+    """The units, whether the bytes were refused, and whether packets were lost on the way."""
+    demuxer, units = TsDemuxer(TsClock()), []
+    try:
+        for piece in pieces:
+            units += demuxer.feed(piece)
+            assert sum(map(len, demuxer._parts)) + len(demuxer._rest) <= size, "it holds more than it was given"
         units += demuxer.finish()
-    assert sum(len(unit.data) for unit in units) <= len(whole)
+    except (NotMedia, NoVideo):
+        return units, True, demuxer._lost > 0
+    return units, False, demuxer._lost > 0
+
+
+def check_ts(data: bytes) -> None:
+    units, broken, lost = _demuxed([data], len(data))
+    assert sum(len(unit.data) for unit in units) <= len(data)
     for unit in units:
         assert unit.data
         assert 0 <= unit.config.width < 1 << 16
-        assert unit.config.codec in {"h264", "hevc", "mpeg2video"}
+        assert unit.config.codec in _CODECS
+    step = 1 + (data[-1] << 4 if data else 0) + len(data) // 64
+    edges = [*range(0, len(data), step), len(data)]
+    again, broken_too, lost_too = _demuxed([data[a:b] for a, b in pairwise(edges)], len(data))
+    if lost or lost_too:  # where packets begin again is told by what follows, as far as that has come
+        return
+    assert broken == broken_too, "how it is cut decides whether it is refused"
+    if not broken:
+        assert units == again, "how it is cut decides what is read"
 
 
-@settings(deadline=None)
-@given(st.sampled_from(["h264", "hevc", "mpeg2video"]), st.data())
-def fuzz_pictures(codec: str, data: st.DataObject) -> None:
-    raw = data.draw(spoiled([b"\x00\x00\x01".join([b"", b"\x09\xf0", b"\x67\x42", b"\x06\x06\x01\xc4", b"\x41\x9a"])]))
-    is_key(codec, raw)
-    pieces = split(codec, raw)
-    assert b"".join(pieces) == raw
+def check_units(data: bytes) -> None:
+    for codec in _CODECS:
+        is_key(codec, data)
+        pieces = split(codec, data)
+        assert b"".join(pieces) == data
+        sets = annexb.parameter_sets(codec, data)
+        assert len(sets) <= annexb._MAX_SETS
+        assert not sets or annexb.parameter_sets(codec, sets) == sets, "parameter sets read back differ"
+        is_key(codec, data, sets)
+        config = in_band_config(codec, data, None)
+        assert config.codec == codec
+        assert len(config.extradata) <= annexb._MAX_SETS
+    assert sum(map(len, annexb.units(data))) <= len(data)
+
+
+def _picture_seeds() -> list[bytes]:
+    found = [b"\x00\x00\x01".join([b"", b"\x09\xf0", b"\x67\x42", b"\x06\x06\x01\xc4", b"\x41\x9a"])]
+    for one in originals():
+        found += [unit.data[:500] for unit in _demuxed([one], len(one))[0][:3]]
+    return found
+
+
+TARGETS = (
+    Target("ts", check_ts, heads, READS, brief=1200),
+    Target("units", check_units, _picture_seeds, READS[1:], brief=2000),
+)
