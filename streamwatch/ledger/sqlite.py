@@ -34,6 +34,8 @@ _log = structlog.get_logger(__name__)
 
 FILE = "ledger.sqlite3"
 _Row = TypeVar("_Row")
+_BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What a damaged file raises; the second where SQLite's complaint repeats damaged names."""
 _LIMIT = 1000
 """Rows of one answer or one deletion: a call stays short whatever has piled up."""
 MAX_ANSWERS = 20_000
@@ -283,14 +285,14 @@ class SqliteLedger:
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
                     raise
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise LedgerError(f"the ledger cannot be written: {error}") from error
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
                 return self._db.execute(query, values).fetchall()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise LedgerError(f"the ledger cannot be read: {error}") from error
 
     def _alerts(self, tail: str, *values: Any) -> list[Alert]:
@@ -319,7 +321,7 @@ class SqliteLedger:
     def _open(self) -> sqlite3.Connection:
         try:
             return self._connect()
-        except sqlite3.DatabaseError as error:
+        except _BROKEN as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise self._unusable(error) from error
             stamp = self._clock.now().strftime("%Y%m%dT%H%M%SZ")

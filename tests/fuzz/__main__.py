@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.fuzz.engine import Target, targets
-from tests.fuzz.report import Outcome, add_up, as_json, as_markdown, fuzz, inputs_so_far, record
+from tests.fuzz.report import Outcome, add_up, as_json, as_markdown, fuzz, inputs_so_far, promote, record
 
 
 def main() -> int:
@@ -28,10 +28,17 @@ def main() -> int:
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was done, .json or .md")
     parser.add_argument("--record", action="store_true", help="write the totals to tests/fuzz/TRIED.md")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="give the target these bytes, once")
+    parser.add_argument("--promote", action="store_true", help="put the best that was found into tests/fuzz/corpus")
     parser.add_argument("--list", action="store_true", help="name the targets")
     chosen = parser.parse_args()
     if chosen.list:
         print("\n".join(sorted(known)))  # noqa: T201 - a command's output
+        return 0
+    if chosen.promote:
+        for name in chosen.target or sorted(known):
+            target = known[name]
+            if isinstance(target, Target):
+                print(f"{name}: {promote(target)} more")  # noqa: T201
         return 0
     if chosen.replay is not None:
         target = known.get(chosen.target[0]) if len(chosen.target) == 1 else None

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from hypothesis import HealthCheck, settings
 
 from tests.fuzz.guide import Guide
-from tests.fuzz.watch import ENDLESS_S, Alarm, Grown, Memory, Stuck
+from tests.fuzz.watch import Alarm, Grown, Memory, Stuck
 
 _LONGEST = 1 << 16
 _HERE = Path(__file__).parent
@@ -106,24 +106,23 @@ class Target:
     ) -> Done:
         began, memory = time.monotonic(), Memory()
         number, data, seeds = 0, b"", [*self.seeds(), *more]
-        for known in seeds if guide else ():
-            guide.follow(self._held, known)
+        if guide is not None:
+            self._learn(guide, seeds)
         with Alarm() as alarm:
             try:
                 for data in inputs(seeds, rng):
                     if number >= count or (patient and time.monotonic() >= deadline):
                         break
                     alarm.number = number
-                    if guide is not None and guide.due():
-                        if guide.follow(self.check, data):
-                            seeds.append(data)
-                    else:
+                    if guide is None or not guide.due():
                         self.check(data)
+                    elif guide.follow(self.check, data):
+                        seeds.append(data)
                     number += 1
                     if patient and number % _AT_ONCE == 0:
                         memory.look(number)
             except Stuck as error:
-                raise Broken(self.name, data, f"no end within {ENDLESS_S} s: ") from error
+                raise Broken(self.name, data, "no end within seconds: ") from error
             except Grown as error:
                 raise Broken(self.name, data, f"{error}: ") from error
             except Exception as error:
@@ -136,11 +135,14 @@ class Target:
             kept=tuple(guide.kept) if guide else (),
         )
 
-    def _held(self, data: bytes) -> None:
-        try:
-            self.check(data)
-        except Exception as error:
-            raise Broken(self.name, data) from error
+    def _learn(self, guide: Guide, seeds: Sequence[bytes]) -> None:
+        """What the seeds reach is nothing new any more."""
+        for data in seeds:
+            try:
+                guide.follow(self.check, data)
+            except Exception as error:
+                raise Broken(self.name, data) from error
+        guide.kept.clear()
 
 
 @dataclass(frozen=True)

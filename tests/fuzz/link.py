@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import struct
 
@@ -23,30 +24,52 @@ _LOG = structlog.wrap_logger(
     structlog.ReturnLogger(), [structlog.processors.JSONRenderer()], structlog.make_filtering_bound_logger(0)
 )
 """Takes words as the daemon's does."""
-_HIT = '{"at":"2026-01-01T00:00:00Z","arrival":9.5,"media_s":3,"score":0.9}'
-UPWARDS = [text.encode() for text in (
-    '{"type":"failed","what":"bug","detail":"why"}',
-    '{"type":"beat","busy_s":0,"rss_bytes":9,"cpu":{"decode":1.5},"looks_dropped":0,"packets_dropped":0,'
-    '"received":{"rtmp":12}}',
-    '{"type":"stream","epoch":1,"stream":"a","session":"s","live":true,"ended":false,"reason":null,"width":64}',
-    '{"type":"sampled","epoch":1,"stream":"a","session":"s","at":"2026-01-01T00:00:00Z","arrival":9.5,"media_s":3,'
-    '"gap_s":null,"key":true,"corrupt":false,"decode_s":0.1,'
-    '"scores":[{"detector":"d","values":[["x",0.5],["y",1]],"infer_s":0.1}]}',
-    '{"type":"rule","epoch":1,"stream":"a","session":"s","rule":"r","level":"open","suspicion":1,"score":0.9,'
-    f'"hits":[{_HIT}],"first_seen":{_HIT},"last_seen":null' "}",
-    '{"type":"found","transport":"rtmp","codec":"h264","width":64,"height":64,"fps":25,"key_interval_s":2,'
-    '"key_bytes":9,"bitrate":1000,"decode_key_s":0.01,"renditions":[[64,64]],"reason":null}',
-    '{"type":"ready","pid":1,"sandbox":[{"name":"landlock","in_force":true}],'
-    '"detectors":[{"name":"d","version":"1","sha256":"ab","labels":["x"]}]}',
+_BEAT = {
+    "type": "beat", "busy_s": 0, "rss_bytes": 9, "cpu": {"decode": 1.5}, "looks_dropped": 0, "packets_dropped": 0,
+    "received": {"rtmp": 12},
+}  # fmt: skip
+_OF = {"epoch": 1, "stream": "a", "session": "s"}
+_HIT = {"at": "2026-01-01T00:00:00Z", "arrival": 9.5, "media_s": 3, "score": 0.9}
+_SAMPLED = _OF | {
+    "type": "sampled", "at": "2026-01-01T00:00:00Z", "arrival": 9.5, "media_s": 3, "gap_s": None, "key": True,
+    "corrupt": False, "decode_s": 0.1,
+    "scores": [{"detector": "d", "values": [["x", 0.5], ["y", 1]], "infer_s": 0.1}],
+}  # fmt: skip
+_RULE_LEVEL = _OF | {
+    "type": "rule", "rule": "r", "level": "alarm", "suspicion": 1, "score": 0.9, "hits": [_HIT], "first_seen": _HIT,
+    "last_seen": None,
+}  # fmt: skip
+_FOUND = {
+    "type": "found", "transport": "rtmp", "codec": "h264", "width": 64, "height": 64, "fps": 25, "key_interval_s": 2,
+    "key_bytes": 9, "bitrate": 1000, "decode_key_s": 0.01, "renditions": [[64, 64]], "reason": None,
+}  # fmt: skip
+_READY = {
+    "type": "ready", "pid": 1, "sandbox": [{"name": "landlock", "in_force": True}],
+    "detectors": [{"name": "d", "version": "1", "sha256": "ab", "labels": ["x"]}],
+}  # fmt: skip
+_RULE = {
+    "name": "r", "detector": "d", "label": "x", "severity": "urgent", "kind": "classifier", "open_score": 0.8,
+    "open_hits": 2, "open_within_s": 10, "open_spacing_s": 0.5, "close_score": 0.5, "close_for_s": 60,
+    "cooldown_s": 300,
+}  # fmt: skip
+_CONFIGURE = {
+    "type": "configure", "max_pixels": 9, "allow_hosts": ["a"], "decode_workers": 2, "rules": [_RULE],
+    "detectors": [{"name": "d", "kind": "onnx", "folder": "/m", "sha256": "ab", "mode": "active"}],
+}  # fmt: skip
+_ASSIGN = {
+    "type": "assign", "epoch": 1, "stream": "a", "name": "A", "url": "rtmp://h/a/b", "origin": "static", "weight": 1,
+    "max_gap_s": 10, "min_gap_s": 0.5, "lookback_s": 4, "novelty": True, "jitter": 0, "inner": 0, "fallback": True,
+    "end_after_s": None, "tests": False, "audience": "broadcast", "fast": False,
+}  # fmt: skip
+UPWARDS = [json.dumps(one).encode() for one in (
+    {"type": "failed", "what": "bug", "detail": "why"}, _BEAT,
+    _OF | {"type": "stream", "live": True, "ended": False, "reason": None, "width": 64},
+    _SAMPLED, _RULE_LEVEL, _FOUND, _READY,
 )]  # fmt: skip
-DOWNWARDS = [text.encode() for text in (
-    '{"type":"configure","detectors":[{"name":"d","kind":"onnx","folder":"/m","sha256":"ab","mode":"enforce"}],'
-    '"rules":[{"name":"r","detector":"d","label":"x","severity":"urgent","kind":"classifier","open_score":0.8,'
-    '"open_hits":2,"open_within_s":10,"open_spacing_s":0.5,"close_score":0.5,"close_for_s":60,"cooldown_s":300}],'
-    '"max_pixels":9,"allow_hosts":["a"],"decode_workers":2}',
-    '{"type":"release","stream":"a"}', '{"type":"demand","stream":"a","suspicion":0.5,"for_s":9}',
-    '{"type":"inspect","url":"rtmp://h/a","seconds":3}', '{"type":"stop"}',
-    '{"type":"restand","stream":"a","standing":[{"rule":"r","open":true,"cooldown_until":5}]}',
+DOWNWARDS = [json.dumps(one).encode() for one in (
+    _CONFIGURE, _ASSIGN, {"type": "release", "stream": "a"}, {"type": "demand", "stream": "a", "suspicion": 0.5},
+    {"type": "inspect", "url": "rtmp://h/a", "seconds": 3}, {"type": "stop"},
+    {"type": "restand", "stream": "a", "standing": [{"rule": "r", "open": True, "cooldown_until": 5}]},
 )]  # fmt: skip
 
 

@@ -134,12 +134,15 @@ def check_document(data: bytes) -> None:
 def _documents() -> list[bytes]:
     hit = Hit(at=CLOCK.now(), arrival=5.0, media_s=812.4, score=0.95)
     said = Decision("nudity", Level.ALARM, 0.5, 0.97, hits=(hit,), first_seen=hit, last_seen=hit)
-    one = opened(alert_id=ALERT, node="n", boot_id="b", rule=rule(), facts=FACTS, decision=said, at=CLOCK.now())
+    one = opened(alert_id=ALERT, node="n", boot_id="b", rule=rule(), facts=FACTS, decision=said,
+                 at=CLOCK.now())  # fmt: skip
     return [one.encode().encode()]
 
 
-_DEMANDS = [["a", "signal", "s", 0.5, CLOCK.now().isoformat(), "2099-01-01T00:00:00+00:00", "because", "minor"],
-            ["a", "boost", "ann", 1.0, CLOCK.now().isoformat(), "2099-01-01T00:00:00+00:00", "", "unknown"]]  # fmt: skip
+_DEMANDS = [
+    ["a", "signal", "s", 0.5, CLOCK.now().isoformat(), "2099-01-01T00:00:00+00:00", "because", "minor"],
+    ["a", "boost", "ann", 1.0, CLOCK.now().isoformat(), "2099-01-01T00:00:00+00:00", "", "unknown"],
+]
 _MUTES = [["a", "r", "2099-01-01T00:00:00+00:00"], ["b", "", "2020-01-01T00:00:00+00:00"]]
 
 TARGETS = (

@@ -14,13 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.engine import Broken, Done, targets
+from tests.fuzz.engine import CORPUS, Broken, Done, Target, targets
+from tests.fuzz.guide import Guide
 from tests.fuzz.watch import peak
 
 _ROOT = Path(__file__).parents[2]
 FOUND = _ROOT / ".cache" / "fuzz"
 _TOTALS = FOUND / "totals.json"
 _TRIED = Path(__file__).parent / "TRIED.md"
+_SHORT, _FEW = 700, 16
+"""Bytes of an input in the corpus of the tests, and inputs that one run adds to it."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,21 @@ def fuzz(name: str, *, seed: int, seconds: float, most: float, guided: bool) -> 
         corpus=done.corpus, lines=done.lines, peak_mib=peak() >> 20, seed=seed, commit=_commit(),
         date=f"{datetime.now(UTC):%Y-%m-%d}", failure=failure,
     )  # fmt: skip
+
+
+def promote(target: Target) -> int:
+    """Put what was found into the corpus of the tests: the shortest inputs that reach what seeds do not; how many."""
+    guide, folder = Guide(target.reads), CORPUS / target.name
+    for known in (*target.seeds(), *target.corpus()):
+        guide.follow(target.check, known)
+    found = sorted((FOUND / "corpus" / target.name).glob("*"), key=lambda path: (path.stat().st_size, path.name))
+    taken = 0
+    for path in found:
+        data = path.read_bytes()
+        if len(data) <= _SHORT and taken < _FEW and guide.follow(target.check, data):
+            _save(folder, "found", data)
+            taken += 1
+    return taken
 
 
 def inputs_so_far() -> dict[str, int]:

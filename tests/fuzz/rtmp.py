@@ -47,13 +47,13 @@ def _parsed(pieces: list[bytes], *, everything: bool) -> tuple[list[Message], bo
 
 
 def check_chunks(data: bytes) -> None:
-    for everything in (True, False):
-        whole, broken, passed, taken = _parsed([data], everything=everything)
-        cut, broken_too, *counts = _parsed(_pieces(data), everything=everything)
-        assert broken == broken_too
-        if not broken:  # what came before the damage is lost with the batch that it was in
-            assert whole == cut
-            assert counts == [passed, taken]
+    everything = bool(sum(data[-4:]) & 1)
+    whole, broken, passed, taken = _parsed([data], everything=everything)
+    cut, broken_too, *counts = _parsed(_pieces(data), everything=everything)
+    assert broken == broken_too
+    if not broken:  # what came before the damage is lost with the batch that it was in
+        assert whole == cut
+        assert counts == [passed, taken]
 
 
 def check_session(data: bytes) -> None:

@@ -7,11 +7,12 @@ import signal
 from types import FrameType
 from typing import Self
 
-ENDLESS_S = 10
+ENDLESS_S = 10.0
 """Processor seconds; the slowest good input takes a thousandth of it."""
 MOST_GROWN = 64 << 20
 """Bytes that a process may grow by after it has warmed up, in however many inputs."""
 _WARM = 20_000
+_TICKS = 10
 
 
 class Stuck(BaseException):
@@ -31,7 +32,7 @@ class Alarm:
 
     def __enter__(self) -> Self:
         self._before = signal.signal(signal.SIGVTALRM, self._tick)
-        signal.setitimer(signal.ITIMER_VIRTUAL, 1, 1)
+        signal.setitimer(signal.ITIMER_VIRTUAL, ENDLESS_S / _TICKS, ENDLESS_S / _TICKS)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -41,7 +42,7 @@ class Alarm:
     def _tick(self, _: int, __: FrameType | None) -> None:
         self._ticks = self._ticks + 1 if self.number == self._seen else 0
         self._seen = self.number
-        if self._ticks >= ENDLESS_S:
+        if self._ticks >= _TICKS:
             raise Stuck
 
 
