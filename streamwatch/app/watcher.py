@@ -15,7 +15,6 @@ from streamwatch.domain.urls import show_paths
 from streamwatch.link.blackbox import BlackBox
 from streamwatch.sandbox.enter import enter
 from streamwatch.sandbox.grant import Grant
-from streamwatch.sandbox.memory import wipe_freed
 
 if TYPE_CHECKING:
     from streamwatch.sandbox.report import LayerState
@@ -38,7 +37,6 @@ def main() -> None:
         layers = enter(arguments.sandbox, keep_fds=(arguments.link_fd,), grant=arguments.grant)
     except SandboxError as error:
         refusal = str(error)
-    wipe_freed()
 
     from streamwatch.app import workbench  # noqa: PLC0415  # only now: this imports the decoder and the engine
 

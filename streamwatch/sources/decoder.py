@@ -15,7 +15,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from streamwatch.domain.errors import CodecUnsupported, DecodeFailed
 from streamwatch.domain.media import CodecConfig, MediaTime, Packet
-from streamwatch.sandbox.memory import Shroud, wipe
+from streamwatch.sandbox.memory import Shroud, wipe, wipe_freed
 from streamwatch.sources.annexb import is_annexb, parameter_sets
 from streamwatch.sources.codecs import refuse_unknown
 from streamwatch.sources.step import native
@@ -286,5 +286,10 @@ def _failed(error: BaseException) -> DecodeFailed:
 
 
 def make_decoder(config: CodecConfig, *, max_pixels: int) -> PyavDecoder:
-    """Return a decoder; bound to `max_pixels` with functools.partial this is the runtime's `DecoderFactory`."""
+    """Return a decoder; bound to `max_pixels` with functools.partial this is the runtime's `DecoderFactory`.
+
+    From the first one on, freed memory is overwritten. Not from the start of the process: the set-up of a locked-down
+    watcher then held over 1 GiB, which the fleet takes for a leak.
+    """
+    wipe_freed()
     return PyavDecoder(config, max_pixels=max_pixels)
