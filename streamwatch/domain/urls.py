@@ -30,9 +30,7 @@ def _shown_path(parts: SplitResult) -> str:
 
 def printable(text: str, limit: int = _SHOWN_LENGTH) -> str:
     """Text from outside, safe for a log line or a terminal: no controls, no bidi marks, bounded length."""
-    clean = "".join(
-        c if c.isprintable() and not _is_bidi(c) else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1]
-    )
+    clean = "".join(c if c.isprintable() and not is_bidi(c) else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
@@ -56,7 +54,8 @@ def without_addresses(text: str, limit: int = _SHOWN_LENGTH) -> str:
     return printable(_ADDRESS.sub(ADDRESS_LEFT_OUT, printable(text, limit)), limit)
 
 
-def _is_bidi(char: str) -> bool:
+def is_bidi(char: str) -> bool:
+    """Whether a character changes the direction of the text around it, so that it reads as another one."""
     return "\u202a" <= char <= "\u202e" or "\u2066" <= char <= "\u2069" or char in "\u200e\u200f\u061c"
 
 
