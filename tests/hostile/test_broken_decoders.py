@@ -92,6 +92,7 @@ async def _next_look(daemon: Daemon, sid: str) -> None:
     )
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "deed", [pytest.param(d, id=d.how, marks=() if d.how in QUICK else pytest.mark.slow) for d in DEEDS]
 )
