@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJson
 from pydantic_core import PydanticCustomError
 
 from streamwatch.config import durations
+from streamwatch.domain.urls import is_bidi
 
 MAX_LINE = 4096
 
@@ -131,6 +132,8 @@ def line(limit: int) -> Callable[[object], str]:
             no("is too long", f"at most {limit} characters")
         if CONTROL.search(text):
             no("has control characters or line breaks in it", "one line of printable text")
+        if any(map(is_bidi, text)):
+            no("has marks in it that turn the direction of text", "the same without them: it is shown to people")
         return text
 
     return check

@@ -58,7 +58,7 @@ def printable(text: str, limit: int = _SHOWN_LENGTH) -> str:
     Nor can it carry a picture: what could be base64 is cut at `MAX_RUN` characters.
     """
     clean = "".join(
-        c if c.isprintable() and not _is_bidi(c) else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1]
+        c if c.isprintable() and not is_bidi(c) else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1]
     )
     clean = _BLOB.sub(lambda run: run[0][: MAX_RUN - 1] + "…", clean)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
@@ -84,7 +84,8 @@ def without_addresses(text: str, limit: int = _SHOWN_LENGTH) -> str:
     return printable(_ADDRESS.sub(ADDRESS_LEFT_OUT, printable(text, limit)), limit)
 
 
-def _is_bidi(char: str) -> bool:
+def is_bidi(char: str) -> bool:
+    """Whether a character changes the direction of the text around it, so that it reads as another one."""
     return "\u202a" <= char <= "\u202e" or "\u2066" <= char <= "\u2069" or char in "\u200e\u200f\u061c"
 
 

@@ -151,6 +151,5 @@ async def test_attacks_all_at_once_end_with_their_reason_and_open_no_door(site: 
         await daemon.log.until(lambda e: e["event"] == "broker away", limit=15, what="the broker's end")
         assert leaks(await everything_said(site, daemon)) == []
         assert max(map(memory, daemon.watchers)) < MEMORY
-    assert {name for name, _ in ends(daemon)} == set(attacks)
     unwanted = {"watcher lost", "no JSON", "unforeseen", "stream quarantined"}
     assert daemon.log.all(lambda entry: entry["event"] in unwanted) == []
