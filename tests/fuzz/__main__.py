@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
@@ -57,7 +57,7 @@ def main() -> int:
             for name, most in left.items()
             if most > 0
         ]
-        for one in waiting:
+        for one in as_completed(waiting):
             outcomes.append(one.result())
             add_up(outcomes[-1])
             print(outcomes[-1].line(), flush=True)  # noqa: T201

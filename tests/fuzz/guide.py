@@ -16,7 +16,8 @@ from typing import Any
 SHARE = 0.2
 """Of the time, spent with tracing on."""
 _MOST, _MOST_BYTES = 4000, 8 << 20
-_LONGEST = 1 << 14
+LEAST = 1024
+"""Bytes up to which an input is kept, or as long as the longest seed: long ones cost whoever damages them further."""
 
 Step = tuple[str, int, int]
 
@@ -24,11 +25,12 @@ Step = tuple[str, int, int]
 class Guide:
     """Follows a target through `streamwatch` modules, named without the package."""
 
-    def __init__(self, modules: Sequence[str]) -> None:
+    def __init__(self, modules: Sequence[str], *, longest: int = LEAST) -> None:
         found = (find_spec(f"streamwatch.{name}") for name in modules)
         self._files = frozenset(spec.origin for spec in found if spec is not None and spec.origin)
         self.steps: set[Step] = set()
         self.kept: list[bytes] = []
+        self._longest = longest
         self._bytes = 0
         self._traced_s = 0.0
         self._began = time.perf_counter()
@@ -54,7 +56,7 @@ class Guide:
             self._traced_s += time.perf_counter() - begun
             new = not reached <= self.steps
             self.steps |= reached
-        if new and len(data) <= _LONGEST and len(self.kept) < _MOST and self._bytes + len(data) <= _MOST_BYTES:
+        if new and len(data) <= self._longest and len(self.kept) < _MOST and self._bytes + len(data) <= _MOST_BYTES:
             self.kept.append(data)
             self._bytes += len(data)
             return True
