@@ -90,7 +90,7 @@ class Target:
 
     def until(self, deadline: float, seed: int, *, most: float, more: Sequence[bytes], guided: bool) -> Done:
         longest = max([LEAST, *map(len, self.seeds())])
-        guide = Guide(self.reads, longest=longest) if guided and self.reads else None
+        guide = Guide(self.reads, longest=longest, feeds=guided) if self.reads else None
         more = [data for data in more if len(data) <= longest]
         return self._run(
             random.Random(seed), deadline=deadline, count=most, guide=guide, more=(*self.corpus(), *more), patient=True
@@ -118,7 +118,7 @@ class Target:
                     alarm.number = number
                     if guide is None or not guide.due():
                         self.check(data)
-                    elif guide.follow(self.check, data):
+                    elif guide.follow(self.check, data) and guide.feeds:
                         seeds.append(data)
                     number += 1
                     if patient and number % _AT_ONCE == 0:
