@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,7 +24,7 @@ def main() -> int:
                         "earlier runs: what was reached is not run again")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=1, help="targets at once (1)")
     parser.add_argument("--seed", type=int, default=None, help="of the random numbers; drawn and shown by default")
-    parser.add_argument("--plain", action="store_true", help="damage only, guided by nothing")
+    parser.add_argument("--guided", action="store_true", help="damage further what reached something new")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was done, .json or .md")
     parser.add_argument("--record", action="store_true", help="write the totals to tests/fuzz/TRIED.md")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="give the target these bytes, once")
@@ -53,11 +53,11 @@ def main() -> int:
     # a fresh process each: what one target takes of memory is not laid to another's charge
     with ProcessPoolExecutor(chosen.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         waiting = [
-            pool.submit(fuzz, name, seed=seed, seconds=chosen.seconds, most=most, guided=not chosen.plain)
+            pool.submit(fuzz, name, seed=seed, seconds=chosen.seconds, most=most, guided=chosen.guided)
             for name, most in left.items()
             if most > 0
         ]
-        for one in waiting:
+        for one in as_completed(waiting):
             outcomes.append(one.result())
             add_up(outcomes[-1])
             print(outcomes[-1].line(), flush=True)  # noqa: T201

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from hypothesis import HealthCheck, settings
 
-from tests.fuzz.guide import Guide
+from tests.fuzz.guide import LEAST, Guide
 from tests.fuzz.watch import Alarm, Grown, Memory, Stuck
 
 _LONGEST = 1 << 16
@@ -89,7 +89,9 @@ class Target:
         self._run(random.Random(self.name), count=self.brief, more=self.corpus())
 
     def until(self, deadline: float, seed: int, *, most: float, more: Sequence[bytes], guided: bool) -> Done:
-        guide = Guide(self.reads) if guided and self.reads else None
+        longest = max([LEAST, *map(len, self.seeds())])
+        guide = Guide(self.reads, longest=longest, feeds=guided) if self.reads else None
+        more = [data for data in more if len(data) <= longest]
         return self._run(
             random.Random(seed), deadline=deadline, count=most, guide=guide, more=(*self.corpus(), *more), patient=True
         )
@@ -116,7 +118,7 @@ class Target:
                     alarm.number = number
                     if guide is None or not guide.due():
                         self.check(data)
-                    elif guide.follow(self.check, data):
+                    elif guide.follow(self.check, data) and guide.feeds:
                         seeds.append(data)
                     number += 1
                     if patient and number % _AT_ONCE == 0:
