@@ -69,7 +69,7 @@ class Judged:
 
     findings: list[Found] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
-    """What was tried in vain, by process, call and error."""
+    """What was tried in vain, by process, call, error and name."""
     opened: Counter[str] = field(default_factory=Counter)
     """What was opened for writing and may be, by process and place."""
     said: list[Blob] = field(default_factory=list)
@@ -147,7 +147,8 @@ class _Judge:
         error = call.result.split()[1] if len(call.result.split()) > 1 else "?"
         writes = call.name in _OPENS and _WRITING.search(call.arguments)
         if writes or call.name in _NEVER | _NAMES | _ON_FILES | {"memfd_create", "execve", "execveat", "connect"}:
-            self._judged.refused[f"{self._role}: {call.name}: {error}"] += 1
+            what = " ".join(text.decode(errors="replace") for text in call.texts[:1])[-80:]
+            self._judged.refused[f"{self._role}: {call.name}: {error} {what}".strip()] += error != "EINPROGRESS"
 
     # --- what is wrong ------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,9 @@ _LARGEST = 16 << 20
 """Bytes of what is unwrapped; a bomb is no leak."""
 _WRAPS = 400
 """Runs of each kind that are opened in one blob."""
+_UNWRAPPED = 8 << 20
+"""Bytes of a blob in which wrappings are sought. In a larger one, a core say, the forms are found that lie open there,
+base64 and hex among them."""
 
 _SIGNATURES = {
     "a JPEG picture": re.compile(rb"\xff\xd8\xff(?:[\xe0-\xef]..[JEAPHI\x00]|\xdb\x00\x43|\xfe\x00)", re.DOTALL),
@@ -70,7 +73,7 @@ class Found:
 def search(blob: Blob, finder: Finder) -> list[Found]:
     """What of the marker, and in our own places what pictures at all, this blob holds, openly or wrapped up."""
     found = _searched(blob.data, finder, any_picture=blob.ours)
-    if blob.ours:
+    if blob.ours and len(blob.data) <= _UNWRAPPED:
         for way, inner in unwrapped(blob.data):
             found += [(f"{what}, in {way}", count) for what, count in _searched(inner, finder, any_picture=True)]
     return [Found(blob.place, what, count) for what, count in dict(reversed(found)).items()]

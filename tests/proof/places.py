@@ -12,7 +12,7 @@ from tests.proof.haystack import Blob
 
 _NOT_FILES = frozenset({"proc", "sysfs", "cgroup", "cgroup2", "devpts", "bpf", "tracefs", "debugfs", "securityfs",
                         "binfmt_misc", "configfs", "pstore", "fusectl", "efivarfs", "nsfs", "autofs"})  # fmt: skip
-_STEP = 32 << 20
+STEP = 32 << 20
 _OVERLAP = 64
 
 
@@ -84,7 +84,7 @@ def _of(path: str, state: os.stat_result, *, ours: bool, tally: Tally) -> Iterat
     before = b""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - paths that no Path survives
-            while block := file.read(_STEP):
+            while block := file.read(STEP):
                 tally.read += len(block)
                 yield Blob(path, before + block, ours=ours)
                 before = block[-_OVERLAP:]

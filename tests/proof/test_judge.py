@@ -141,7 +141,7 @@ def test_everything_else_is_one(role: str, line: str) -> None:
 
 def test_what_was_refused_is_listed() -> None:
     judged = judge(of("watcher", LAWFUL[6][1]), SITE)
-    assert dict(judged.refused) == {"watcher: openat: EACCES": 1}
+    assert dict(judged.refused) == {"watcher: openat: EACCES /tmp/a": 1}
 
 
 def test_much_said_in_small_pieces_is_found() -> None:

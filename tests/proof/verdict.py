@@ -59,9 +59,15 @@ def reach(lived: Lived, marker: Marker) -> Verdict:
     tally = places.Tally()
     found: list[Found] = list(judged.findings)
     searched = 0
+    guilty: set[str] = set()
     for blob in _everything(lived, judged, tally):
+        if blob.place in guilty:
+            continue  # a further piece of a large file that is known to hold it
         searched += len(blob.data)
-        found += search(blob, finder)
+        here = search(blob, finder)
+        if here and len(blob.data) >= places.STEP:
+            guilty.add(blob.place)
+        found += here
     return Verdict(
         findings=_told(found),
         judged=judged,
@@ -124,7 +130,7 @@ def attestation(verdict: Verdict, lived: Lived, seconds: float) -> dict[str, Any
         "trace": {
             "calls": judged.calls,
             "opened_for_writing": dict(judged.opened),
-            "refused_attempts": dict(judged.refused),
+            "refused_attempts": dict(+judged.refused),
             "bytes_sent": dict(judged.sent),
             "largest_call": dict(judged.largest),
             "largest_allowed": allowed.LARGEST_WRITE,
