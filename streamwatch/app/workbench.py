@@ -48,6 +48,7 @@ from streamwatch.runtime.workers import DecoderCache, DecodeWorkers, Job, Worker
 from streamwatch.sampling.adaptive import AdaptiveSampler
 from streamwatch.sampling.capacity import CALM, Plan, Prices
 from streamwatch.sampling.schedule import Wish
+from streamwatch.sandbox.memory import not_wiping
 from streamwatch.sandbox.report import LayerState
 from streamwatch.sources.address import AddressPolicy
 from streamwatch.sources.base import Decoder, Reader
@@ -327,12 +328,13 @@ def _buffer(spec: StreamSpec) -> GopBuffer:
 
 
 def _load(settings: DetectorSettings) -> Detector:
-    return registry.build(
-        name=settings.name,
-        kind=settings.kind,
-        folder=Path(settings.folder),
-        sha256=settings.sha256,
-    )
+    with not_wiping():
+        return registry.build(
+            name=settings.name,
+            kind=settings.kind,
+            folder=Path(settings.folder),
+            sha256=settings.sha256,
+        )
 
 
 def _rule(settings: RuleSettings) -> RuleSpec:

@@ -57,9 +57,7 @@ def printable(text: str, limit: int = _SHOWN_LENGTH) -> str:
 
     Nor can it carry a picture: what could be base64 is cut at `MAX_RUN` characters.
     """
-    clean = "".join(
-        c if c.isprintable() and not is_bidi(c) else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1]
-    )
+    clean = "".join(c if c.isprintable() and not is_bidi(c) else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1])
     clean = _BLOB.sub(lambda run: run[0][: MAX_RUN - 1] + "…", clean)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 

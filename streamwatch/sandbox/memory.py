@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
@@ -26,8 +28,31 @@ def wipe_freed() -> bool:
     The C library does it (glibc's M_PERTURB); blocks of its small cache keep their content, and so does what the
     kernel gets back at once, which nobody can read again. Call it once, before pictures are decoded.
     """
+    _State.wanted = True
+    return _perturb(_FREED)
+
+
+@contextmanager
+def not_wiping() -> Iterator[None]:
+    """Meanwhile freed memory stays as it is: for the loading of models.
+
+    onnxruntime asks for a gigabyte then that it hardly touches; filled by the allocator, it would be in memory.
+    """
+    _perturb(0)
     try:
-        return bool(_LIBC.mallopt(_M_PERTURB, _FREED))
+        yield
+    finally:
+        if _State.wanted:
+            _perturb(_FREED)
+
+
+class _State:
+    wanted = False
+
+
+def _perturb(value: int) -> bool:
+    try:
+        return bool(_LIBC.mallopt(_M_PERTURB, value))
     except AttributeError:  # another C library
         return False
 

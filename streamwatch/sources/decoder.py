@@ -288,8 +288,7 @@ def _failed(error: BaseException) -> DecodeFailed:
 def make_decoder(config: CodecConfig, *, max_pixels: int) -> PyavDecoder:
     """Return a decoder; bound to `max_pixels` with functools.partial this is the runtime's `DecoderFactory`.
 
-    From the first one on, freed memory is overwritten. Not from the start of the process: the set-up of a locked-down
-    watcher then held over 1 GiB, which the fleet takes for a leak.
+    From the first one on, freed memory is overwritten.
     """
     wipe_freed()
     return PyavDecoder(config, max_pixels=max_pixels)
