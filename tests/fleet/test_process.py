@@ -99,7 +99,7 @@ def test_a_line_without_an_end_takes_no_more_memory():
     for _ in range(1000):
         lines.feed(b"x" * 1000, 0)
     assert len(lines._partial) <= MAX_LINE * 4
-    assert len(lines.rest()) == MAX_LINE
+    assert 0 < len(lines.rest()) <= MAX_LINE
 
 
 def test_a_flood_of_lines_is_counted_instead_of_logged():

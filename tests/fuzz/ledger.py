@@ -18,6 +18,7 @@ from streamwatch.domain.coverage import BooksRecord, Bucket, Page
 from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.errors import LedgerError, OutsideError
 from streamwatch.domain.streams import StreamId
+from streamwatch.ledger.retention import Due
 from streamwatch.ledger.sqlite import FILE, SqliteLedger
 from tests.fakes.clock import FakeClock
 from tests.fuzz.engine import Target
@@ -78,7 +79,7 @@ def _read(folder: Path) -> None:
             lambda: ledger.find("alert-1"),
             lambda: ledger.recall("mutes"),
             lambda: ledger.seen("r"),
-            lambda: ledger.prune(before=0.0),
+            lambda: ledger.prune(Due(confirmed=0.0, dismissed=0.0, unconfirmed=0.0)),
         ):
             with contextlib.suppress(LedgerError):
                 ask()

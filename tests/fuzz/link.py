@@ -124,10 +124,11 @@ def check_upwards(data: bytes) -> None:
     message = _message(FROM_WATCHER, data, MAX_REPORT)
     if isinstance(message, StreamLevel | Sampled | RuleLevel):
         with contextlib.suppress(LinkViolation):
-            plausible.check(message, detectors={"d"}, now=10.0)
-            if isinstance(message, Sampled):
-                assert message.arrival <= 10.0 + plausible.FUTURE_S
-                assert {line.detector for line in message.scores} <= {"d"}
+            taken = plausible.admitted(message, detectors={"d": frozenset({"x", "y"})}, now=10.0)
+            if isinstance(taken, Sampled):
+                assert taken.arrival <= 10.0 + plausible.FUTURE_S
+                assert {line.detector for line in taken.scores} <= {"d"}
+                assert {label for line in taken.scores for label, _ in line.values} <= {"x", "y"}
 
 
 def check_downwards(data: bytes) -> None:
@@ -180,7 +181,8 @@ def check_grant(data: bytes) -> None:
 TARGETS = (
     Target("link-frames", check_frames, lambda: [_frames(UPWARDS), _frames([b"{}"] * 20), _frames(DOWNWARDS)],
            ("link.frames",)),
-    Target("link-upwards", check_upwards, lambda: UPWARDS, ("link.frames", "link.messages", "fleet.plausible")),
+    Target("link-upwards", check_upwards, lambda: UPWARDS,
+           ("link.frames", "link.messages", "link.words", "fleet.plausible")),
     Target("link-downwards", check_downwards, lambda: DOWNWARDS, ("link.frames", "link.messages")),
     Target("link-output", check_output, lambda: [
         b'{"event":"said","level":"info","a":1,"b":"x"}\nplain words\n', b"x" * 9000 + b"\n", b"a\n" * 150,

@@ -11,6 +11,7 @@ from streamwatch.config.findings import MAX_PROBLEMS
 from streamwatch.domain.errors import ConfigError, PolicyRefused, Unreachable
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.sources.address import AddressPolicy, AllowEntry
+from streamwatch.telemetry import redact
 from tests.fuzz.engine import Target
 
 SECRET = "hunter2hunter2"  # noqa: S105
@@ -159,7 +160,18 @@ _ASKED = ["10.0.0.0/8\nhttp://10.0.0.1/a", "cdn.example:80\nhttp://cdn.example/a
           "::1\nhttps://[::1]/", "\nhttp://origin.example:8080/b", "127.0.0.1\nhttp://[::ffff:127.0.0.1]/",
           "a\nhttp://a@b/", "64:ff9b::/96\nhttp://[64:ff9b::a00:1]/", "x\nhttp://0x7f.1/"]  # fmt: skip
 
+
+def check_redact(data: bytes) -> None:
+    """Whatever surrounds an address, its password and query are in no line of a log."""
+    text = data.decode("utf-8", "replace").replace(SECRET, "")
+    line = redact.redacted(f"{text} rtmp://u:{SECRET}@h/live/a http://h/x?token={SECRET} {text}")
+    assert len(line) <= redact.VALUE_LIMIT
+    assert line.isprintable()
+    assert SECRET not in line, "a secret in a log line"
+
+
 TARGETS = (
+    Target("redact", check_redact, lambda: [one.encode() for one in _URLS], ("telemetry.redact",), brief=1000),
     Target("config", check_config, lambda: _CONFIGS,
            ("config.loader", "config.tree", "config.substitution", "config.explain", "config.partial", "config.files"),
            brief=100),

@@ -64,7 +64,8 @@ def daemon(config: str, how: str, until: float) -> None:
         real = watcher_command(**options)  # type: ignore[arg-type]
 
         def command(fd: int) -> Sequence[str]:
-            python, _, _, *arguments = real(fd)
+            said = list(real(fd))
+            python, arguments = said[0], said[said.index("streamwatch.app.watcher") + 1 :]
             return (python, __file__, "watcher", how, str(until), *arguments)
 
         return command
