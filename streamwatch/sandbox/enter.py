@@ -10,7 +10,7 @@ from typing import Literal
 from streamwatch.domain.errors import SandboxError
 from streamwatch.sandbox import kernel
 from streamwatch.sandbox.descriptors import OnlyKnownDescriptors
-from streamwatch.sandbox.grant import ANYWHERE, Grant
+from streamwatch.sandbox.grant import ANYWHERE, NOTHING, Grant
 from streamwatch.sandbox.landlock import NoWrites, OnlyReads, Scopes, TcpPorts
 from streamwatch.sandbox.limits import (
     AddressSpace,
@@ -53,7 +53,7 @@ def daemon_layers(writable: Sequence[str]) -> tuple[Layer, ...]:
 
 
 def enter(
-    mode: SandboxMode, *, keep_fds: Collection[int], grant: Grant = ANYWHERE, layers: Sequence[Layer] | None = None
+    mode: SandboxMode, *, keep_fds: Collection[int], grant: Grant = NOTHING, layers: Sequence[Layer] | None = None
 ) -> tuple[LayerState, ...]:
     """Give up what a watcher never needs, for good, and say what is in force.
 
