@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
 import json
@@ -22,14 +23,20 @@ _INSTALL_S = 120
 
 @functools.cache
 def installed() -> Path | str:
-    """The folder that holds the server as the lock names it, or why there is none."""
+    """The folder that holds the server as the lock names it, or why there is none. Test processes install in turn."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         return "node and npm are not installed"
     lock = (_LOCK / "package-lock.json").read_bytes()
     folder = _CACHE / f"node-media-server-{hashlib.sha256(lock).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "turn").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # a second npm would take away what a first test already runs
+        return _installed_in(folder)
+
+
+def _installed_in(folder: Path) -> Path | str:
     if (folder / "complete").exists():
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(_LOCK / name, folder / name)
     command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
