@@ -313,6 +313,7 @@ async def test_a_ledger_that_is_too_large_makes_room_and_says_what_went(monkeypa
 
     monkeypatch.setattr(stage.ledger, "evict", evict)
     async with running(stage):
+        await stage.pass_time(0.3)
         assert stage.kept("status")["reasons"] == [
             "room: the ledger is larger than state.max_size; gone: 7 closed test alerts"
         ]
