@@ -47,6 +47,7 @@ from streamwatch.fleet.base import Command, FleetLimits
 from streamwatch.fleet.supervisor import Fleet
 from streamwatch.ledger.hiding import Hiding
 from streamwatch.ledger.sqlite import SqliteLedger
+from streamwatch.ledger.standby import StandbyLedger
 from streamwatch.link.messages import Ready
 from streamwatch.sandbox.enter import enter_daemon
 from streamwatch.sandbox.grant import Grant
@@ -77,11 +78,12 @@ def run(path: Path, *, log_level: str = "info") -> None:
     for remark in ready.loaded.remarks():
         log.warning("configuration", remark=str(remark))
     clock = SystemClock()
-    ledger = SqliteLedger(ready.state_folder, clock=clock)  # makes its folder, which then is the only one to be written
+    disk = SqliteLedger(ready.state_folder, clock=clock)  # makes its folder, which then is the only one to be written
+    ledger = StandbyLedger(disk, clock=clock)
     try:
         key = ready.setup.sid_key
         hiding = Hiding(None if key is None else partial(topic_sid, key=key), names=not ready.setup.names_shown)
-        if ledger.hide(hiding):
+        if disk.hide(hiding):
             log.info("the ledger of before was rewritten: what is hidden now stood in it")
         layers = enter_daemon(config.privacy.sandbox.value, writable=(str(ready.state_folder.resolve()),))
         asyncio.run(_run(ready, ledger, clock, layers=layers, log_level=log_level))
@@ -90,7 +92,7 @@ def run(path: Path, *, log_level: str = "info") -> None:
 
 
 async def _run(
-    ready: Settings, ledger: SqliteLedger, clock: Clock, *, layers: Sequence[LayerState], log_level: str
+    ready: Settings, ledger: StandbyLedger, clock: Clock, *, layers: Sequence[LayerState], log_level: str
 ) -> None:
     config = ready.config
     log.info("sandbox", **{layer.name: f"{layer.word}: {layer.detail}" for layer in layers})
@@ -115,7 +117,7 @@ async def _run(
 
 def compose(
     ready: Settings,
-    ledger: SqliteLedger,
+    ledger: StandbyLedger,
     clock: Clock,
     *,
     layers: Sequence[LayerState] = (),
@@ -149,10 +151,6 @@ def compose(
         if grants.lacks(wanted):
             grants.give(wanted)
             await fleet.renew(command(wanted))
-
-    def topic_of(event: AlertEvent) -> str:
-        sid = setup().sid(event.stream)
-        return topics.tests(sid) if event.severity is Severity.TEST else topics.alerts(sid)
 
     def on_quarantine(stream: StreamId, until: float | None) -> None:
         if until is not None:
@@ -237,7 +235,7 @@ def compose(
     delivery = Delivery(
         outbox=ledger,
         bus=bus,
-        topic_of=topic_of,
+        topics_of=lambda event: owed_on(event, topics, setup().sid(event.stream)),
         expiry_s=expiry_s,
         metrics=metrics,
         health=health,
@@ -282,6 +280,13 @@ def compose(
     )
     service = DaemonService(parts, ready.setup)
     return service, metrics, Glance(node=config.node, books=books, setup=setup, clock=clock)
+
+
+def owed_on(event: AlertEvent, topics: Topics, sid: str) -> Sequence[str]:
+    """The topics on which an event is owed."""
+    if event.severity is Severity.TEST:
+        return (topics.tests(sid),)
+    return (topics.alerts(sid), topics.escalations) if event.escalated else (topics.alerts(sid),)
 
 
 def wants_eyes(event: AlertEvent) -> bool:

@@ -141,6 +141,7 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
             dismissed_s=config.state.retention.dismissed,
             unconfirmed_s=config.state.retention.unconfirmed,
         ),
+        max_ledger=config.state.max_size,
         bases={
             spec.id: stream.legal_basis
             for spec, stream in zip(streams, config.streams, strict=True)

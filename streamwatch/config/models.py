@@ -262,6 +262,9 @@ class State(Section):
     """What outlives a restart."""
 
     folder: FilePath = Field("./state", description="Folder of the ledger; relative to the working directory.")
+    max_size: Size = written(
+        "1GiB", ge=2**24, le=2**42, description="Alerts kept, in bytes; over it, the least severe and oldest go."
+    )
     retention: Retention = Field(default_factory=Retention, description="How long each kind of record is kept.")
 
     @model_validator(mode="before")

@@ -1,11 +1,13 @@
 """From the ledger to the broker: every event, at least once, the most severe alerts first, each alert in its order.
 
-What the broker refuses is held back alone and tried again later; nothing else ever waits for it.
+Events of different alerts travel together, as many as the broker lets be under way; what they cost the disk is then
+one write for all. What the broker refuses is held back alone and tried again later; nothing else ever waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -23,7 +25,7 @@ from streamwatch.telemetry.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 REOFFER_S = 60.0
-"""After a reconnect, what was acknowledged so recently is offered again: a killed broker forgets what it took."""
+"""As a connection begins, what was acknowledged so recently is offered again: a killed broker forgets what it took."""
 
 RETRY_S = (10.0, 300.0)
 """First and longest pause before an alert that was refused is tried again, doubled each time."""
@@ -36,24 +38,32 @@ IDLE_S = 5.0
 
 BATCH = 100
 
+WINDOW = 20
+"""Events under way at once, unless the broker allows fewer: MQTT 5's usual Receive Maximum, and paho's own."""
+
+RATE_PER_S = 400.0
+"""A backlog reaches people no faster: an hour of 10 alerts a second in a minute and a half, and no consumer drowns."""
+
+BURST = 400
+
 
 class Outbox(Protocol):
     """What delivery needs of the ledger."""
 
     def pending(self, limit: int = BATCH, *, without: Collection[str] = ()) -> Sequence[AlertEvent]:
-        """Events not yet acknowledged but those of some alerts: the most severe first, then in order of commit."""
+        """Events not yet acknowledged but those of some alerts: the most severe first, each alert's in its order."""
         ...
 
-    def offer(self, alert_id: str, seq: int, body: str) -> None:
-        """Fix an event's body for ever."""
+    def offer(self, events: Sequence[AlertEvent]) -> Sequence[AlertEvent]:
+        """Fix events' bodies for ever; returns them as they stand."""
         ...
 
-    def acknowledged(self, alert_id: str, seq: int, *, at: float) -> None:
-        """The broker has it."""
+    def acknowledged(self, events: Sequence[AlertEvent], *, at: float) -> None:
+        """The broker has them."""
         ...
 
-    def owe_again(self, since: float) -> int:
-        """Owe again the newest event of each open alert and what was acknowledged since (wall seconds); how many."""
+    def owe_again(self, since: float, also: Collection[tuple[str, int]] = ()) -> int:
+        """Owe again the newest event of each open alert, what was acknowledged since (wall seconds), and these."""
         ...
 
 
@@ -73,19 +83,25 @@ class Delivery:
         *,
         outbox: Outbox,
         bus: Bus,
-        topic_of: Callable[[AlertEvent], str],
+        topics_of: Callable[[AlertEvent], Sequence[str]],
         expiry_s: int | None,
         metrics: Metrics,
         health: Health,
         clock: Clock,
+        window: Callable[[], int] = lambda: WINDOW,
     ) -> None:
+        """`topics_of`: where an event is owed. `window`: events that may be under way at once."""
         self._outbox = outbox
         self._bus = bus
-        self._topic_of = topic_of
+        self._topics_of = topics_of
         self._expiry_s = expiry_s
         self._metrics = metrics
         self._health = health
         self._clock = clock
+        self._window = window
+        self._pace = _Pace(clock)
+        self._recent: deque[tuple[float, tuple[str, int]]] = deque()
+        """What was acknowledged lately, by the monotonic clock: the wall clock may be set meanwhile."""
         self._called = asyncio.Event()
         self._connection = 0
         self._held: dict[str, _Hold] = {}
@@ -128,39 +144,72 @@ class Delivery:
             log.warning("alerts stay in the ledger until the next start", why=str(error) or "no time left")
 
     def _greet(self, connection: int) -> None:
-        """A connection began. Unless it is the first, the broker may have lost what it acknowledged."""
-        if self._connection:
-            self._writing = True
-            again = self._outbox.owe_again(self._clock.now().timestamp() - REOFFER_S)
-            self._wrote()
-            if again:
-                log.info("offered again after the reconnect", events=again)
+        """A connection began: the broker may have lost what it acknowledged, to us or to the process before us."""
+        self._forget_old()
+        self._writing = True
+        again = self._outbox.owe_again(
+            self._clock.now().timestamp() - REOFFER_S, also=frozenset(key for _, key in self._recent)
+        )
+        self._wrote()
+        if again:
+            log.info("offered again after a connection began", events=again)
         self._connection = connection
         self._release()  # our rights may have changed
 
     async def _drain(self) -> bool:
         """Offer some of what is pending; returns whether there may be more to deliver at once."""
         delivered = refused = 0
-        events = self._due()
-        for event in events:
-            hold = self._held.get(event.alert_id)
-            if hold is not None and hold.until > self._clock.monotonic():
-                continue  # refused a moment ago; its later events keep their place behind it
-            fixed = self._fixed(event)
-            try:
-                await self._publish(fixed)
-            except BusRefused as error:
-                self._hold(event.alert_id, error)
-                refused += 1
-            else:
-                self._took(event)
-                delivered += 1
+        due = list(self._due())
+        full = len(due) >= BATCH
+        while due:
+            wave, due = self._wave(due)
+            if not wave:
+                break
+            await self._pace.step(len(wave))
+            took, held = await self._send(wave)
+            delivered += took
+            refused += held
             if self._called.is_set():
                 self._called.clear()
                 return True  # what was committed meanwhile may be more urgent than the rest
         if not self._held:
             self._health.mend("alerts")
-        return delivered > 0 or (refused > 0 and len(events) == BATCH)
+        return delivered > 0 or (refused > 0 and full)
+
+    def _wave(self, due: Sequence[AlertEvent]) -> tuple[list[AlertEvent], list[AlertEvent]]:
+        """The first event of each alert, as many as may be under way, and what is left for later.
+
+        What was refused a moment ago is in neither, and its later events keep their place behind it.
+        """
+        now = self._clock.monotonic()
+        window = max(self._window(), 1)
+        wave: dict[str, AlertEvent] = {}
+        rest = []
+        for event in due:
+            hold = self._held.get(event.alert_id)
+            if hold is not None and hold.until > now:
+                continue
+            if event.alert_id in wave or len(wave) >= window:
+                rest.append(event)
+            else:
+                wave[event.alert_id] = event
+        return list(wave.values()), rest
+
+    async def _send(self, wave: Sequence[AlertEvent]) -> tuple[int, int]:
+        """Offer a wave; how many the broker took, and how many it refused. Raises BusUnavailable, LedgerError."""
+        fixed = self._fixed(wave)
+        answers = await asyncio.gather(*(self._publish(event) for event in fixed), return_exceptions=True)
+        took = [event for event, answer in zip(fixed, answers, strict=True) if answer is None]
+        if took:
+            self._took(took)
+        refused = 0
+        for event, answer in zip(fixed, answers, strict=True):
+            if isinstance(answer, BusRefused):
+                self._hold(event.alert_id, answer)
+                refused += 1
+            elif answer is not None:
+                raise answer
+        return len(took), refused
 
     def _due(self) -> Sequence[AlertEvent]:
         """What is to be delivered now. Raises LedgerError."""
@@ -172,13 +221,21 @@ class Delivery:
             self._health.mend("deliveries")
         return events
 
-    def _took(self, event: AlertEvent) -> None:
-        """The broker has it. Raises LedgerError."""
+    def _took(self, events: Sequence[AlertEvent]) -> None:
+        """The broker has them. Raises LedgerError."""
         self._writing = True
-        self._outbox.acknowledged(event.alert_id, event.seq, at=self._clock.now().timestamp())
+        self._outbox.acknowledged(events, at=self._clock.now().timestamp())
         self._wrote()
-        if self._held.pop(event.alert_id, None) is not None:
+        now = self._clock.monotonic()
+        self._recent.extend((now, event.key) for event in events)
+        self._forget_old()
+        if sum(self._held.pop(event.alert_id, None) is not None for event in events):
             self._release()  # what was in the way may be gone for all
+
+    def _forget_old(self) -> None:
+        horizon = self._clock.monotonic() - REOFFER_S
+        while self._recent and self._recent[0][0] < horizon:
+            self._recent.popleft()
 
     def _wrote(self) -> None:
         self._cannot_write = False
@@ -203,20 +260,23 @@ class Delivery:
         soonest = min((hold.until for hold in self._held.values()), default=float("inf"))
         return min(max(soonest - self._clock.monotonic(), 1.0), IDLE_S)
 
-    def _fixed(self, event: AlertEvent) -> AlertEvent:
-        """The event with its body as it will stay: the latency is measured once, at the first hand-over."""
-        body = event.body
-        if event.triggered is not None:  # forgotten by the ledger once the body is fixed
-            latency_s = max(self._clock.monotonic() - event.triggered, 0.0)
-            body = with_latency(body, round(latency_s * 1000))
-            self._metrics.latency.observe(latency_s)
+    def _fixed(self, events: Sequence[AlertEvent]) -> Sequence[AlertEvent]:
+        """Events with their bodies as they will stay: the latency is measured once, at the first hand-over."""
+        wanted = []
+        for event in events:
+            body = event.body
+            if event.triggered is not None:  # forgotten by the ledger once the body is fixed
+                latency_s = max(self._clock.monotonic() - event.triggered, 0.0)
+                body = with_latency(body, round(latency_s * 1000))
+                self._metrics.latency.observe(latency_s)
+            wanted.append(replace(event, body=body))
         self._writing = True
-        self._outbox.offer(event.alert_id, event.seq, body)
-        return replace(event, body=body)
+        return self._outbox.offer(wanted)
 
     async def _publish(self, event: AlertEvent) -> None:
-        message = Outgoing(topic=self._topic_of(event), payload=event.body.encode(), expiry_s=self._expiry_s)
-        await self._bus.publish(message)
+        """To each topic where it is owed; acknowledged by all, or owed again on all."""
+        for topic in self._topics_of(event):
+            await self._bus.publish(Outgoing(topic=topic, payload=event.body.encode(), expiry_s=self._expiry_s))
 
     async def _wait(self, seconds: float) -> None:
         """Until somebody calls, at most so long."""
@@ -227,3 +287,20 @@ class Delivery:
         finally:
             for task in (called, slept):
                 task.cancel()  # not awaited: a cancellation of our own that comes then would be lost
+
+
+class _Pace:
+    """A bucket of `BURST` events that fills by `RATE_PER_S`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._left = float(BURST)
+        self._at = clock.monotonic()
+
+    async def step(self, count: int) -> None:
+        """Take so many; waits until they may go."""
+        now = self._clock.monotonic()
+        self._left = min(self._left + (now - self._at) * RATE_PER_S, BURST) - count
+        self._at = now
+        if self._left < 0:
+            await self._clock.sleep(-self._left / RATE_PER_S)

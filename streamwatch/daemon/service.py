@@ -30,6 +30,7 @@ from streamwatch.domain.decisions import Standing
 from streamwatch.domain.errors import BusRefused, BusUnavailable, ConfigError, LedgerError, UserError
 from streamwatch.domain.streams import State, StreamId, StreamState
 from streamwatch.ledger.base import Backlog
+from streamwatch.ledger.eviction import Evicted
 from streamwatch.ledger.retention import Due
 from streamwatch.link.messages import Configure
 from streamwatch.sandbox.grant import Grant
@@ -85,8 +86,12 @@ class Figures(Protocol):
         """What is owed to people. Raises LedgerError."""
         ...
 
-    def remember(self, key: str, value: str | None) -> None:
-        """Keep a note. Raises LedgerError."""
+    def evict(self, *, limit_bytes: int) -> Evicted:
+        """Make room where more is kept than that; says what went. Raises LedgerError."""
+        ...
+
+    def tend(self) -> str:
+        """What is wrong with the ledger's disk, empty where nothing is: alerts go on in memory meanwhile."""
         ...
 
     def prune(self, due: Due) -> int:
@@ -300,8 +305,10 @@ class DaemonService:
                 backlog = p.figures.backlog()
                 p.metrics.pending.set(backlog.pending)
                 p.metrics.oldest.set(backlog.oldest_s)
-                if p.health.is_degraded("ledger"):
-                    p.figures.remember("written", rfc3339(p.clock.now()))  # reading is no proof of writing
+                trouble = p.figures.tend()
+                if trouble:
+                    p.health.degrade("ledger", trouble)
+                else:
                     p.health.mend("ledger")
             except LedgerError as error:
                 p.health.degrade("ledger", str(error))
@@ -322,10 +329,24 @@ class DaemonService:
             return
         try:
             pruned = p.figures.prune(self.setup.keep.due(p.clock.now().timestamp()))
+            pruned += self._make_room()
         except LedgerError as error:
             p.health.degrade("ledger", str(error))
             pruned = 0
         self._prune_at = now + (DUTIES_S if pruned else PRUNE_EVERY_S)
+
+    def _make_room(self) -> bool:
+        """Keep the ledger within its size. What had to go is said: some of it nobody may have been told of."""
+        p = self._p
+        gone = p.figures.evict(limit_bytes=self.setup.max_ledger)
+        for severity, count in (*gone.alerts.items(), *gone.owed.items()):
+            p.metrics.evicted.labels(severity.value).inc(count)
+        if gone.alerts or gone.owed:
+            log.error("the ledger is full: the least severe made room", gone=gone.words)
+            p.health.degrade("room", f"the ledger is larger than state.max_size; gone: {gone.words}")
+        elif not gone:
+            p.health.mend("room")
+        return bool(gone)
 
     def _measure(self) -> None:
         p = self._p

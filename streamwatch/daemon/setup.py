@@ -35,6 +35,8 @@ class Setup:
     """Recorded grounds on which private streams are watched."""
     keep: Keep = field(default_factory=Keep)
     """How long closed alerts stay in the ledger."""
+    max_ledger: int = 2**30
+    """Bytes of alerts kept in the ledger."""
     fixed: tuple[tuple[str, str], ...] = ()
     """(section, fingerprint) of what only a restart can change; compared on reload so that a person is told."""
 

@@ -74,3 +74,10 @@ class AlertEvent:
     """JSON of the alert document. `latency_ms` is null until the first hand-over, then fixed for ever."""
     triggered: float | None = None
     """Monotonic arrival of the first triggering frame's packet; None where nothing did, or after a restart."""
+    escalated: bool = False
+    """Whether it is owed on `P/escalations` too: nobody acknowledged the alert in time."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What identifies it: the same key always has the same body."""
+        return self.alert_id, self.seq

@@ -177,7 +177,11 @@ class BusRefused(BusError):
 
 
 class LedgerError(OutsideError):
-    """The ledger cannot be written or read: the disk, not the user."""
+    """The ledger cannot be written or read, or refuses what it was given."""
+
+
+class LedgerAway(LedgerError):
+    """The ledger's disk takes or gives nothing now: it is full, read-only, broken, or the file is held by others."""
 
 
 def leaf(group: BaseExceptionGroup[BaseException]) -> StreamwatchError | None:

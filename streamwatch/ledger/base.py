@@ -32,14 +32,18 @@ class Ledger(Protocol):
     def pending(self, limit: int = 100, *, without: Collection[str] = ()) -> Sequence[AlertEvent]:
         """Events not yet acknowledged but those of the alerts `without`.
 
-        The most severe alerts' events come first, then in order of commit (so in order of `seq` per alert).
+        The most severe alerts' events come first; among urgent alerts those of the newest, among others those that were
+        committed first. Each alert's are in order of `seq`.
         """
         ...
 
-    def offer(self, alert_id: str, seq: int, body: str) -> None:
-        """Fix the body of an event for ever, at its first hand-over to the broker."""
+    def offer(self, events: Sequence[AlertEvent]) -> Sequence[AlertEvent]:
+        """Fix these events' bodies for ever, at their first hand-over to the broker. Raises LedgerError.
+
+        Returns them as they stand now, for a disk that takes no more has fixed the bodies of their commit.
+        """
         ...
 
-    def acknowledged(self, alert_id: str, seq: int, *, at: float) -> None:
-        """The broker has the event. `at`: wall seconds since the epoch."""
+    def acknowledged(self, events: Sequence[AlertEvent], *, at: float) -> None:
+        """The broker has these events. `at`: wall seconds since the epoch."""
         ...

@@ -11,6 +11,7 @@ from streamwatch.domain.coverage import BooksRecord, Bucket, Page, PageKind
 from streamwatch.domain.decisions import Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.ledger.base import Backlog
+from streamwatch.ledger.eviction import NOTHING, Evicted
 from streamwatch.ledger.retention import Due, fate
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
@@ -51,26 +52,34 @@ class MemoryLedger:
     def pending(self, limit: int = 100, *, without: Collection[str] = ()) -> Sequence[AlertEvent]:
         """Events not yet acknowledged but those of some alerts: the most severe first, then in order of commit."""
         owed = [
-            event
+            replace(event, severity=self._alerts[event.alert_id].severity)
             for event in self.events
             if (event.alert_id, event.seq) not in self._acknowledged and event.alert_id not in without
         ]
-        return sorted(owed, key=lambda event: _RANK[self._alerts[event.alert_id].severity])[:limit]
+        owed.sort(key=lambda event: _RANK[event.severity])
+        urgent = [event for event in owed if event.severity is Severity.URGENT]
+        newest_first = sorted(urgent, key=lambda event: event.alert_id, reverse=True)
+        return [*newest_first, *owed[len(urgent) :]][:limit]
 
-    def offer(self, alert_id: str, seq: int, body: str) -> None:
-        """Fix an event's body for ever. Raises LedgerError where it is unknown or fixed with another body."""
-        key = (alert_id, seq)
-        for place, event in enumerate(self.events):
-            if (event.alert_id, event.seq) == key and (key not in self._offered or event.body == body):
-                self._offered.add(key)
-                self.events[place] = replace(event, body=body, triggered=None)
-                return
-        raise LedgerError(f"event {seq} of alert {alert_id} is unknown, or its body is fixed already")
+    def offer(self, events: Sequence[AlertEvent]) -> Sequence[AlertEvent]:
+        """Fix events' bodies for ever. Raises LedgerError where one is unknown or fixed with another body."""
+        places = {event.key: place for place, event in enumerate(self.events)}
+        for event in events:
+            place = places.get(event.key)
+            if place is None or (event.key in self._offered and self.events[place].body != event.body):
+                raise LedgerError(
+                    f"event {event.seq} of alert {event.alert_id} is unknown, or its body is fixed already"
+                )
+        for event in events:
+            self._offered.add(event.key)
+            self.events[places[event.key]] = replace(self.events[places[event.key]], body=event.body, triggered=None)
+        return events
 
-    def acknowledged(self, alert_id: str, seq: int, *, at: float) -> None:
-        """Note that the broker has the event."""
-        if (alert_id, seq) in self._committed:
-            self._acknowledged.setdefault((alert_id, seq), at)
+    def acknowledged(self, events: Sequence[AlertEvent], *, at: float) -> None:
+        """Note that the broker has the events."""
+        for event in events:
+            if event.key in self._committed:
+                self._acknowledged.setdefault(event.key, at)
 
     def backlog(self) -> Backlog:
         """Say what is owed to people."""
@@ -79,13 +88,21 @@ class MemoryLedger:
         age = 0.0 if oldest is None else max(self._clock.now().timestamp() - oldest, 0.0)
         return Backlog(len(pending), age)
 
-    def owe_again(self, since: float) -> int:
+    def owe_again(self, since: float, also: Collection[tuple[str, int]] = ()) -> int:
         """Owe again what a broker that forgot us may have lost; see `SqliteLedger.owe_again`."""
         newest = {(alert.id, alert.seq) for alert in self._alerts.values() if alert.open}
-        owed = [key for key, at in self._acknowledged.items() if at >= since or key in newest]
+        owed = [key for key, at in self._acknowledged.items() if at >= since or key in newest or key in also]
         for key in owed:
             del self._acknowledged[key]
         return len(owed)
+
+    def evict(self, *, limit_bytes: int) -> Evicted:  # noqa: ARG002 - the contract's
+        """Memory has no size of its own: see `SqliteLedger.evict`."""
+        return NOTHING
+
+    def tend(self) -> str:
+        """Memory never refuses: see `StandbyLedger.tend`."""
+        return ""
 
     def find(self, alert_id: str) -> Alert | None:
         """One alert, open or closed."""

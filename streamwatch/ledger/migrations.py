@@ -110,5 +110,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX alerts_kept ON alerts (fate, changed_at) WHERE open = 0",
     ),
+    (
+        "ALTER TABLE events ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0",
+        # of what is urgent the newest alerts go first
+        """
+        CREATE INDEX events_urgent ON events (alert_id DESC, seq, position, rank, acknowledged_at)
+        WHERE acknowledged_at IS NULL AND rank = 0
+        """,
+        # scores without pictures, where an operator asks for them (state.retention.samples)
+        """
+        CREATE TABLE samples (
+            at REAL NOT NULL,
+            stream BLOB NOT NULL,
+            line TEXT NOT NULL CHECK (length(line) <= 2048)
+        ) STRICT
+        """,
+        "CREATE INDEX samples_at ON samples (at)",
+    ),
 )
 """Step n (from 1) leads to version n. `migrations` itself records when each was taken."""

@@ -1,17 +1,13 @@
-"""The ledger in SQLite: what was committed here survives `kill -9` and a power cut. The one file that imports sqlite3.
+"""The ledger in SQLite: the statements behind its contract, over one `Database`.
 
-Write-ahead log with synchronous FULL: every commit is on the disk when it returns. Calls are short and synchronous;
-they may come from any thread, one at a time (a lock sees to it): from the event loop, or from an executor where the
-disk is slow.
+Calls are short and synchronous; they may come from any thread: from the event loop, or from an executor where the disk
+is slow.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,36 +17,54 @@ from streamwatch.domain.alerts import Alert, AlertEvent, Event
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.coverage import BooksRecord
 from streamwatch.domain.decisions import Kind, Severity
-from streamwatch.domain.errors import LedgerError, OutsideError
+from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import StreamId
-from streamwatch.ledger import coverage, hiding, keeping
+from streamwatch.ledger import coverage, eviction, hiding, keeping
 from streamwatch.ledger.base import Backlog
-from streamwatch.ledger.folder import StateFolder
+from streamwatch.ledger.database import Database
+from streamwatch.ledger.eviction import NOTHING, Evicted
 from streamwatch.ledger.hiding import Hiding
-from streamwatch.ledger.migrations import MIGRATIONS
 from streamwatch.ledger.retention import Due, fate
 
 _log = structlog.get_logger(__name__)
 
-FILE = "ledger.sqlite3"
 _Row = TypeVar("_Row")
-_BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)
-"""What a damaged file raises; the second where SQLite's complaint repeats damaged names."""
 _LIMIT = 1000
 """Rows of one answer or one deletion: a call stays short whatever has piled up."""
 MAX_ANSWERS = 20_000
 """Answers to commands that are remembered; those to be forgotten first make room."""
-_BUSY_S = 2.0
-"""An administrator's sqlite3 shell may hold the file for so long."""
+
+_EVICT_TO = 0.9
+"""Of the limit: room for a while, or every commit would have to make its own."""
+_SIZE = (
+    "SELECT (SELECT count(*) FROM events) * (100 + coalesce((SELECT avg(length(body)) FROM "
+    "(SELECT body FROM events ORDER BY position DESC LIMIT 200)), 0)) + (SELECT count(*) FROM alerts) * "
+    "(200 + coalesce((SELECT avg(length(document)) FROM "
+    "(SELECT document FROM alerts ORDER BY rowid DESC LIMIT 200)), 0))"
+)
+"""Rows times what the newest ones take. Pages of the file in use would not do: what is evicted leaves gaps in them."""
 
 _RANKS = " ".join(f"WHEN '{severity}' THEN {rank}" for rank, severity in enumerate(Severity))
 _RANK_OF = f"SELECT CASE severity {_RANKS} END FROM alerts WHERE id = ?"  # noqa: S608 - constants of this file
 _INSERT_EVENT = (
-    "INSERT INTO events (alert_id, seq, event, body, committed_at, rank) "  # noqa: S608 - constants of this file
-    f"VALUES (?, ?, ?, ?, ?, ({_RANK_OF}))"
+    "INSERT INTO events (alert_id, seq, event, body, committed_at, escalated, rank) "  # noqa: S608 - constants of this file
+    f"VALUES (?, ?, ?, ?, ?, ?, ({_RANK_OF}))"
+)
+_RERANK = (
+    f"UPDATE events SET rank = ({_RANK_OF}) WHERE alert_id = ? "  # noqa: S608 - constants of this file
+    f"AND acknowledged_at IS NULL AND rank <> ({_RANK_OF})"
+)
+_OWED = "acknowledged_at IS NULL AND alert_id NOT IN (SELECT value FROM json_each(?))"
+_URGENT = (
+    "SELECT position FROM events INDEXED BY events_urgent "  # noqa: S608 - constants of this file
+    f"WHERE rank = 0 AND {_OWED} ORDER BY alert_id DESC, seq LIMIT ?"
+)
+_OTHERS = (
+    "SELECT position FROM events INDEXED BY events_due "  # noqa: S608 - constants of this file
+    f"WHERE rank > 0 AND {_OWED} ORDER BY rank, position LIMIT ?"
 )
 _ALERT = "id, stream, rule, severity, kind, seq, open, document, acknowledged, changed_at"
-_EVENT = "e.alert_id, e.seq, e.event, a.severity, a.stream, e.body"
+_EVENT = "e.alert_id, e.seq, e.event, a.severity, a.stream, e.body, e.escalated, e.position"
 _EVENTS = f"SELECT {_EVENT} FROM events e JOIN alerts a ON a.id = e.alert_id"  # noqa: S608 - constants of this file
 
 
@@ -69,28 +83,28 @@ class SqliteLedger:
 
         """
         self._clock = clock
-        self._lock = threading.Lock()
         self._triggered: dict[tuple[str, int], float] = {}
         self._unreadable: set[str] = set()
-        self.set_aside: Path | None = None
+        self._file = Database(folder, clock=clock)
+
+    @property
+    def set_aside(self) -> Path | None:
         """Where a damaged ledger lies that was found at this start."""
-        self._folder = StateFolder(folder)
-        try:
-            self._db = self._open()
-        except BaseException:
-            self._folder.close()
-            raise
+        return self._file.set_aside
 
     # --- the contract --------------------------------------------------------------------------------------------
 
-    def commit(self, alert: Alert, event: AlertEvent) -> None:
-        """Store the alert's new state and the event it owes. Raises LedgerError, also where `seq` is not the next."""
-        with self._transaction() as db:
+    def commit(self, alert: Alert, event: AlertEvent, *, after_gap: bool = False) -> None:
+        """Store the alert's new state and the event it owes. Raises LedgerError, also where `seq` is not the next.
+
+        `after_gap`: any later `seq` will do, since steps in between were given up.
+        """
+        with self._file.transaction() as db:
             stored = db.execute(
                 "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-                "seq = excluded.seq, open = excluded.open, document = excluded.document, "
+                "severity = excluded.severity, seq = excluded.seq, open = excluded.open, document = excluded.document, "
                 "acknowledged = excluded.acknowledged, changed_at = excluded.changed_at, fate = excluded.fate "
-                "WHERE excluded.seq = seq + 1",
+                "WHERE excluded.seq = seq + 1 OR (? AND excluded.seq > seq)",
                 (
                     alert.id,
                     _blob(alert.stream),
@@ -103,14 +117,24 @@ class SqliteLedger:
                     int(alert.acknowledged),
                     alert.changed_at,
                     fate(alert.document).value,
+                    int(after_gap),
                 ),
             )
             if stored.rowcount != 1 or (event.alert_id, event.seq) != (alert.id, alert.seq):
                 raise LedgerError(f"event {event.seq} of alert {alert.id} is not the next one")
             db.execute(
                 _INSERT_EVENT,
-                (event.alert_id, event.seq, event.event.value, event.body, alert.changed_at, event.alert_id),
+                (
+                    event.alert_id,
+                    event.seq,
+                    event.event.value,
+                    event.body,
+                    alert.changed_at,
+                    int(event.escalated),
+                    event.alert_id,
+                ),
             )
+            db.execute(_RERANK, (alert.id,) * 3)  # a severity that was raised takes along what is owed of the alert
         if event.triggered is not None:
             self._triggered[event.alert_id, event.seq] = event.triggered
 
@@ -120,59 +144,86 @@ class SqliteLedger:
         return self._alerts(f"{where} ORDER BY id")
 
     def pending(self, limit: int = 100, *, without: Collection[str] = ()) -> Sequence[AlertEvent]:
-        """Events not yet acknowledged but those of some alerts: the most severe first, then in order of commit."""
-        return self._events(
-            "WHERE e.position IN (SELECT position FROM events INDEXED BY events_due WHERE acknowledged_at IS NULL "
-            "AND alert_id NOT IN (SELECT value FROM json_each(?)) ORDER BY rank, position LIMIT ?) "
-            "ORDER BY e.rank, e.position",
-            json.dumps(list(without)),
-            limit,
-        )
+        """Events not yet acknowledged but those of some alerts; in the order of the contract."""
+        names = json.dumps(list(without))
+        positions = [row[0] for row in self._file.rows(_URGENT, names, limit)]
+        if len(positions) < limit:
+            positions += [row[0] for row in self._file.rows(_OTHERS, names, limit - len(positions))]
+        query = f"{_EVENTS} WHERE e.position IN (SELECT value FROM json_each(?))"  # noqa: S608 - constants of this file
+        found = {row[-1]: row for row in self._file.rows(query, json.dumps(positions))}
+        rows = [found[position] for position in positions if position in found]
+        return [event for row in rows if (event := self._readable(self._event, row)) is not None]
 
-    def offer(self, alert_id: str, seq: int, body: str) -> None:
-        """Fix an event's body at its first hand-over. Offering the same body again changes nothing.
+    def offer(self, events: Sequence[AlertEvent]) -> Sequence[AlertEvent]:
+        """Fix events' bodies at their first hand-over, and return them. Offering the same bodies again changes nothing.
 
-        Raises LedgerError where the event is unknown or was offered with another body.
+        Raises LedgerError where one is unknown or was offered with another body; then none is fixed.
         """
-        with self._transaction() as db:
-            done = db.execute(
-                "UPDATE events SET body = ?, offered_at = ? WHERE alert_id = ? AND seq = ? AND offered_at IS NULL",
-                (body, self._wall(), alert_id, seq),
-            )
-            if done.rowcount == 0:
-                query = "SELECT 1 FROM events WHERE alert_id = ? AND seq = ? AND body = ?"
-                if db.execute(query, (alert_id, seq, body)).fetchone() is None:
-                    raise LedgerError(f"event {seq} of alert {alert_id} is unknown, or its body is fixed already")
-        self._triggered.pop((alert_id, seq), None)
+        now = self._wall()
+        with self._file.transaction() as db:
+            for event in events:
+                done = db.execute(
+                    "UPDATE events SET body = ?, offered_at = ? WHERE alert_id = ? AND seq = ? AND offered_at IS NULL",
+                    (event.body, now, *event.key),
+                )
+                if done.rowcount == 0:
+                    query = "SELECT 1 FROM events WHERE alert_id = ? AND seq = ? AND body = ?"
+                    if db.execute(query, (*event.key, event.body)).fetchone() is None:
+                        raise LedgerError(
+                            f"event {event.seq} of alert {event.alert_id} is unknown, or its body is fixed already"
+                        )
+        self.fix(events)
+        return events
 
-    def acknowledged(self, alert_id: str, seq: int, *, at: float) -> None:
-        """The broker has the event. Idempotent; the first time stands."""
-        with self._transaction() as db:
-            db.execute(
+    def fix(self, events: Sequence[AlertEvent]) -> None:
+        """Forget when these events were triggered: from now on their bodies are those of their commit."""
+        for event in events:
+            self._triggered.pop(event.key, None)
+
+    def acknowledged(self, events: Sequence[AlertEvent], *, at: float) -> None:
+        """The broker has the events. Idempotent; the first time stands."""
+        with self._file.transaction() as db:
+            db.executemany(
                 "UPDATE events SET acknowledged_at = ? WHERE alert_id = ? AND seq = ? AND acknowledged_at IS NULL",
-                (at, alert_id, seq),
+                [(at, *event.key) for event in events],
             )
-        self._triggered.pop((alert_id, seq), None)
+        self.fix(events)
+
+    def events(self, keys: Sequence[tuple[str, int]]) -> Sequence[AlertEvent]:
+        """These events, as they stand."""
+        query = f"{_EVENTS} WHERE (e.alert_id, e.seq) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"  # noqa: S608 - constants of this file
+        rows = self._file.rows(query, json.dumps([list(key) for key in keys]))
+        return [event for row in rows if (event := self._readable(self._event, row)) is not None]
+
+    def owed_of(self, alerts: Collection[str]) -> list[tuple[str, int]]:
+        """Keys of the events of these alerts that are not acknowledged."""
+        query = (
+            "SELECT alert_id, seq FROM events "
+            "WHERE alert_id IN (SELECT value FROM json_each(?)) AND acknowledged_at IS NULL"
+        )
+        return [(alert_id, seq) for alert_id, seq in self._file.rows(query, json.dumps(list(alerts)))]
 
     # --- what delivery asks --------------------------------------------------------------------------------------
 
     def backlog(self) -> Backlog:
         """What is owed now. An event's age counts from its commit."""
         query = "SELECT count(*), min(committed_at) FROM events WHERE acknowledged_at IS NULL"
-        [(pending, oldest)] = self._rows(query)
+        [(pending, oldest)] = self._file.rows(query)
         return Backlog(pending, max(self._wall() - oldest, 0.0) if pending else 0.0)
 
-    def owe_again(self, since: float) -> int:
+    def owe_again(self, since: float, also: Collection[tuple[str, int]] = ()) -> int:
         """Owe again what a broker that forgot us may have lost; returns how many events.
 
-        These are the newest event of every open alert and all that was acknowledged at or after `since` (wall seconds).
+        These are the newest event of every open alert, all that was acknowledged at or after `since` (wall seconds),
+        and the events whose keys are `also` given: whoever counts by a steadier clock knows them.
         They come back in `pending`, bodies unchanged, in their old order.
         """
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             return db.execute(
                 "UPDATE events SET acknowledged_at = NULL WHERE acknowledged_at >= ? OR (acknowledged_at IS NOT NULL "
-                "AND EXISTS (SELECT 1 FROM alerts a WHERE a.open = 1 AND a.id = alert_id AND a.seq = events.seq))",
-                (since,),
+                "AND (EXISTS (SELECT 1 FROM alerts a WHERE a.open = 1 AND a.id = alert_id AND a.seq = events.seq) "
+                "OR (alert_id, seq) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))))",
+                (since, json.dumps([list(key) for key in also])),
             ).rowcount
 
     # --- what the desk asks --------------------------------------------------------------------------------------
@@ -188,7 +239,7 @@ class SqliteLedger:
 
     def remember(self, key: str, value: str | None) -> None:
         """Keep a small value; None forgets it."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             if value is None:
                 db.execute("DELETE FROM notes WHERE key = ?", (key,))
             else:
@@ -196,7 +247,7 @@ class SqliteLedger:
 
     def recall(self, key: str) -> str | None:
         """The value kept, None where there is none."""
-        rows = self._rows("SELECT value FROM notes WHERE key = ?", key)
+        rows = self._file.rows("SELECT value FROM notes WHERE key = ?", key)
         return rows[0][0] if rows else None
 
     # --- what the gate for commands asks -------------------------------------------------------------------------
@@ -204,13 +255,13 @@ class SqliteLedger:
     def seen(self, request_id: str) -> tuple[str, bytes] | None:
         """Digest and answer of a command answered not long ago."""
         query = "SELECT digest, answer FROM commands WHERE request_id = ? AND forget_at > ?"
-        rows = self._rows(query, request_id, self._wall())
+        rows = self._file.rows(query, request_id, self._wall())
         return (rows[0][0], rows[0][1]) if rows else None
 
     def answered(self, request_id: str, digest: str, answer: bytes, *, keep_s: float) -> None:
         """Remember an answer; what is past its time, or too much, is forgotten on the way."""
         now = self._wall()
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute("DELETE FROM commands WHERE forget_at <= ?", (now,))
             [(kept,)] = db.execute("SELECT count(*) FROM commands").fetchall()
             oldest = "SELECT request_id FROM commands ORDER BY forget_at LIMIT ?"
@@ -224,12 +275,12 @@ class SqliteLedger:
 
     def save_books(self, record: BooksRecord) -> None:
         """Keep a record of the books over the one before, in one transaction. Raises LedgerError."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             coverage.save(db, record)
 
     def load_books(self) -> BooksRecord | None:
         """The record of the books, with every bucket that is kept; None where there is none. Raises LedgerError."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             return coverage.load(db)
 
     # --- housekeeping --------------------------------------------------------------------------------------------
@@ -240,10 +291,26 @@ class SqliteLedger:
         Returns how many rows went; call again until it is 0. What went, here or by other calls before, is then in no
         byte of the files: SQLite overwrites what it deletes, and the write-ahead log is emptied.
         """
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             gone = keeping.prune(db, due, now=self._wall(), limit=_LIMIT)
-        self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._file.rows("PRAGMA wal_checkpoint(TRUNCATE)")
         return gone
+
+    def size(self) -> int:
+        """About how many bytes of alerts and their steps are kept. Raises LedgerError."""
+        [(used,)] = self._file.rows(_SIZE)
+        return int(used)
+
+    def evict(self, *, limit_bytes: int) -> Evicted:
+        """Make room where the ledger is larger than that: see `eviction`; some thousand rows a call. Says what went.
+
+        Raises LedgerError.
+        """
+        if self.size() <= limit_bytes:
+            return NOTHING
+        target = round(limit_bytes * _EVICT_TO)
+        with self._file.transaction() as db:
+            return eviction.evict(db, too_large=lambda: db.execute(_SIZE).fetchone()[0] > target)
 
     def hide(self, hidden: Hiding) -> bool:
         """Take out what is to be hidden from now on and was written before; True where there was a reason to.
@@ -255,58 +322,32 @@ class SqliteLedger:
             return False
         rewritten = 0
         if hidden.exceeds(before):
-            with self._transaction() as db:
+            with self._file.transaction() as db:
                 rewritten = hiding.rewrite(db, hidden, before)
-            self._rows("VACUUM")
+            self._file.rows("VACUUM")
         self.remember(hiding.NOTE, hidden.word)
-        self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._file.rows("PRAGMA wal_checkpoint(TRUNCATE)")
         return rewritten > 0
 
     def close(self) -> None:
         """Close the file and let go of the folder. Idempotent."""
-        with self._lock:
-            self._db.close()
-        self._folder.close()
+        self._file.close()
 
     # --- inside --------------------------------------------------------------------------------------------------
 
     def _wall(self) -> float:
         return self._clock.now().timestamp()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._db
-                    self._db.execute("COMMIT")
-                except BaseException:
-                    if self._db.in_transaction:
-                        self._db.execute("ROLLBACK")
-                    raise
-            except (sqlite3.Error, UnicodeDecodeError) as error:
-                raise LedgerError(f"the ledger cannot be written: {error}") from error
-
-    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._lock:
-            try:
-                return self._db.execute(query, values).fetchall()
-            except (sqlite3.Error, UnicodeDecodeError) as error:
-                raise LedgerError(f"the ledger cannot be read: {error}") from error
-
     def _alerts(self, tail: str, *values: Any) -> list[Alert]:
-        rows = self._rows(f"SELECT {_ALERT} FROM alerts {tail}", *values)  # noqa: S608 - tails of this file
+        rows = self._file.rows(f"SELECT {_ALERT} FROM alerts {tail}", *values)  # noqa: S608 - tails of this file
         return [alert for row in rows if (alert := self._readable(_alert, row)) is not None]
 
-    def _events(self, tail: str, *values: Any) -> list[AlertEvent]:
-        rows = self._rows(f"{_EVENTS} {tail}", *values)
-        return [event for row in rows if (event := self._readable(self._event, row)) is not None]
-
     def _event(self, row: tuple[Any, ...]) -> AlertEvent:
-        alert_id, seq, event, severity, stream, body = row
+        alert_id, seq, event, severity, stream, body, escalated, _ = row
         triggered = self._triggered.get((alert_id, seq))
-        return AlertEvent(alert_id, seq, Event(event), Severity(severity), _stream(stream), body, triggered)
+        return AlertEvent(
+            alert_id, seq, Event(event), Severity(severity), _stream(stream), body, triggered, bool(escalated)
+        )
 
     def _readable(self, read: Callable[[tuple[Any, ...]], _Row], row: tuple[Any, ...]) -> _Row | None:
         """A row as a value; None, said once, where a disk changed a word in it: the others count all the same."""
@@ -317,63 +358,6 @@ class SqliteLedger:
                 self._unreadable.add(row[0])
                 _log.error("a row of the ledger cannot be read and is left out", alert=row[0], error=str(error))
             return None
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except _BROKEN as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise self._unusable(error) from error
-            stamp = self._clock.now().strftime("%Y%m%dT%H%M%SZ")
-            self.set_aside = self._folder.move_aside(FILE, f"corrupt-{stamp}")
-            _log.error("ledger is damaged and was set aside", file=str(self.set_aside), error=str(error))
-        try:
-            return self._connect()
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: sqlite3.Error) -> OutsideError:
-        """In words for who starts us: SQLite calls a full or read-only disk by several names."""
-        where = self._folder.path / FILE
-        return OutsideError(f"{where} cannot be opened and written ({error}): is the disk full, or read-only?")
-
-    def _connect(self) -> sqlite3.Connection:
-        path = self._folder.private_file(FILE)
-        db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA trusted_schema = OFF")
-            db.execute("PRAGMA temp_store = MEMORY")
-            _require_sound(db)
-            self._migrate(db)
-            # a disk that takes no more is found now, not by the first alert
-            db.execute("INSERT OR REPLACE INTO notes VALUES ('opened', ?)", (str(self._wall()),))
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        """Take the steps that are missing, each in a transaction of its own."""
-        db.execute("CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, taken_at REAL NOT NULL) STRICT")
-        [(version,)] = db.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchall()
-        if version > len(MIGRATIONS):
-            raise OutsideError(f"{self._folder.path / FILE} was written by a newer streamwatch (version {version})")
-        for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
-            db.execute("BEGIN IMMEDIATE")
-            for statement in step:
-                db.execute(statement)
-            db.execute("INSERT INTO migrations VALUES (?, ?)", (number, self._wall()))
-            db.execute("COMMIT")
-
-
-def _require_sound(db: sqlite3.Connection) -> None:
-    [(verdict,)] = db.execute("PRAGMA quick_check(1)").fetchall()
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(verdict)
 
 
 def _blob(stream: str) -> bytes:

@@ -144,6 +144,12 @@ class Metrics:
         )
         self.pending = Gauge("streamwatch_ledger_pending", "Alert events not yet acknowledged", registry=registry)
         self.oldest = Gauge("streamwatch_ledger_oldest_seconds", "Age of the oldest of them", registry=registry)
+        self.evicted = Counter(
+            "streamwatch_ledger_evicted",
+            "Closed alerts and undelivered steps given up because the ledger was full",
+            ["severity"],
+            registry=registry,
+        )
         self.connected = Gauge("streamwatch_mqtt_connected", "1 while a broker accepts messages", registry=registry)
         self.restarts = Counter(
             "streamwatch_watcher_restarts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import astuple, replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from streamwatch.domain.coverage import BooksRecord, Bucket, Page
 from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import StreamId
+from streamwatch.ledger.database import FILE
 from streamwatch.ledger.retention import Due
 from streamwatch.ledger.sqlite import SqliteLedger
+from streamwatch.ledger.standby import StandbyLedger
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger
 
@@ -25,20 +28,32 @@ def clock():
     return FakeClock()
 
 
-@pytest.fixture(params=["fake", "sqlite"])
-def ledger(request, tmp_path: Path, clock: FakeClock):
-    made = FakeLedger(clock) if request.param == "fake" else SqliteLedger(tmp_path / "state", clock=clock)
-    yield made
-    made.close()
+DURABLE = ["fake", "sqlite", "standby"]
+durable = pytest.mark.parametrize("ledger", DURABLE, indirect=True)
+
+
+@pytest.fixture(params=[*DURABLE, "memory beside a disk that refuses"])
+def ledger(request, tmp_path: Path, clock: FakeClock, monkeypatch):
+    if request.param == "fake":
+        yield FakeLedger(clock)
+        return
+    monkeypatch.setattr("streamwatch.ledger.database._BUSY_S", 0.001)
+    disk = SqliteLedger(tmp_path / "state", clock=clock)
+    shell = sqlite3.connect(tmp_path / "state" / FILE, isolation_level=None)
+    if request.param not in ("sqlite", "standby"):
+        shell.execute("BEGIN IMMEDIATE")  # reads go on, nothing can be written
+    yield disk if request.param == "sqlite" else StandbyLedger(disk, clock=clock)
+    shell.close()
+    disk.close()
 
 
 def alert(name="a", seq=1, *, open_=True, stream=LOBBY, at=1.0):
     return Alert(name, stream, "nudity", Severity.HIGH, Kind.CLASSIFIER, seq, open_, f"doc {seq}", changed_at=at)
 
 
-def event(name="a", seq=1, *, stream=LOBBY, triggered=None):
+def event(name="a", seq=1, *, stream=LOBBY, triggered=None, body=None):
     kind = Event.OPENED if seq == 1 else Event.UPDATED
-    return AlertEvent(name, seq, kind, Severity.HIGH, stream, f"body {seq}", triggered)
+    return AlertEvent(name, seq, kind, Severity.HIGH, stream, body or f"body {seq}", triggered)
 
 
 def keys(events):
@@ -51,7 +66,7 @@ def test_what_is_committed_is_pending_in_order_until_acknowledged(ledger):
     ledger.commit(alert("a", 2), event("a", 2))
     assert keys(ledger.pending()) == [("a", 1), ("b", 1), ("a", 2)]
     assert keys(ledger.pending(limit=2)) == [("a", 1), ("b", 1)]
-    ledger.acknowledged("a", 1, at=5.0)
+    ledger.acknowledged([event("a", 1)], at=5.0)
     assert keys(ledger.pending()) == [("b", 1), ("a", 2)]
 
 
@@ -93,10 +108,10 @@ def test_an_event_of_another_alert_is_refused(ledger):
 
 def test_the_body_is_fixed_at_the_first_offer(ledger):
     ledger.commit(alert("a"), event("a", triggered=3.0))
-    ledger.offer("a", 1, "with latency")
-    ledger.offer("a", 1, "with latency")
+    ledger.offer([event("a", body="with latency")])
+    ledger.offer([event("a", body="with latency")])
     with pytest.raises(LedgerError):
-        ledger.offer("a", 1, "another latency")
+        ledger.offer([event("a", body="another latency")])
     [owed] = ledger.pending()
     assert owed.body == "with latency"
     assert owed.triggered is None
@@ -104,7 +119,7 @@ def test_the_body_is_fixed_at_the_first_offer(ledger):
 
 def test_offering_an_unknown_event_is_refused(ledger):
     with pytest.raises(LedgerError):
-        ledger.offer("nobody", 1, "body")
+        ledger.offer([event("nobody", body="body")])
 
 
 def test_the_backlog_counts_and_ages(ledger, clock):
@@ -115,14 +130,14 @@ def test_the_backlog_counts_and_ages(ledger, clock):
     ledger.commit(alert("b", at=clock.now().timestamp()), event("b"))
     assert ledger.backlog().pending == 2
     assert ledger.backlog().oldest_s == pytest.approx(5.0)
-    ledger.acknowledged("a", 1, at=1.0)
+    ledger.acknowledged([event("a", 1)], at=1.0)
     assert ledger.backlog().oldest_s == pytest.approx(0.0)
 
 
 def test_the_first_acknowledgement_stands(ledger):
     ledger.commit(alert("a", open_=False), event("a"))
-    ledger.acknowledged("a", 1, at=100.0)
-    ledger.acknowledged("a", 1, at=500.0)
+    ledger.acknowledged([event("a", 1)], at=100.0)
+    ledger.acknowledged([event("a", 1)], at=500.0)
     assert ledger.owe_again(since=101.0) == 0
     assert ledger.owe_again(since=100.0) == 1
 
@@ -135,6 +150,47 @@ def test_what_is_most_severe_is_owed_first_and_each_alert_in_its_order(ledger):
     assert [one.alert_id for one in ledger.pending()] == ["u", "u", "h", "h2", "h", "h2", "l", "l", "t", "t"]
     assert [one.seq for one in ledger.pending()] == [1, 2, 1, 1, 2, 2, 1, 2, 1, 2]
     assert keys(ledger.pending(limit=2)) == [("u", 1), ("u", 2)]
+
+
+def test_of_what_is_urgent_the_newest_alerts_are_owed_first_and_each_in_its_order(ledger):
+    for seq in (1, 2):
+        for name in ("01", "02", "03"):
+            ledger.commit(
+                replace(alert(name, seq), severity=Severity.URGENT), replace(event(name, seq), severity=Severity.URGENT)
+            )
+    assert keys(ledger.pending()) == [("03", 1), ("03", 2), ("02", 1), ("02", 2), ("01", 1), ("01", 2)]
+    assert keys(ledger.pending(limit=3)) == [("03", 1), ("03", 2), ("02", 1)]
+
+
+def test_a_severity_that_is_raised_takes_along_what_is_owed_of_the_alert(ledger):
+    for name in "ab":
+        ledger.commit(alert(name), event(name))
+    ledger.commit(replace(alert("b", 2), severity=Severity.URGENT), event("b", 2))
+    assert keys(ledger.pending()) == [("b", 1), ("b", 2), ("a", 1)]
+    assert {one.severity for one in ledger.pending(limit=2)} == {Severity.URGENT}
+    assert ledger.find("b").severity is Severity.URGENT
+
+
+def test_an_escalated_event_comes_back_as_one(ledger):
+    ledger.commit(alert("a"), replace(event("a"), escalated=True))
+    assert ledger.pending()[0].escalated
+
+
+def test_several_bodies_are_fixed_or_none(ledger):
+    ledger.commit(alert("a"), event("a"))
+    ledger.commit(alert("b"), event("b"))
+    with pytest.raises(LedgerError):
+        ledger.offer([event("a", body="one"), event("nobody")])
+    ledger.offer([event("a", body="two"), event("b", body="three")])
+    assert [one.body for one in ledger.pending()] == ["two", "three"]
+
+
+def test_events_that_somebody_names_are_owed_again_whatever_the_wall_clock_said(ledger):
+    for name in "ab":
+        ledger.commit(alert(name, open_=False), event(name))
+    ledger.acknowledged([event("a"), event("b")], at=10.0)
+    assert ledger.owe_again(since=5000.0, also=[("b", 1), ("c", 1)]) == 1
+    assert keys(ledger.pending()) == [("b", 1)]
 
 
 def test_alerts_can_be_left_out_of_what_is_owed(ledger):
@@ -151,8 +207,8 @@ def test_a_broker_that_forgot_us_is_owed_open_alerts_and_the_newest_deliveries_a
     ledger.commit(alert("shut", 2, open_=False), event("shut", 2))
     ledger.commit(alert("late", 2, open_=False), event("late", 2))
     for name in ("open", "shut", "late"):
-        ledger.acknowledged(name, 1, at=10.0)
-        ledger.acknowledged(name, 2, at=90.0 if name == "late" else 10.0)
+        ledger.acknowledged([event(name, 1)], at=10.0)
+        ledger.acknowledged([event(name, 2)], at=90.0 if name == "late" else 10.0)
     ledger.commit(alert("new"), event("new"))
     assert ledger.owe_again(since=60.0) == 2
     assert keys(ledger.pending()) == [("open", 2), ("late", 2), ("new", 1)]
@@ -184,6 +240,7 @@ def test_answers_to_commands_are_kept_for_their_time(ledger, clock):
     assert ledger.seen("r1") is None
 
 
+@durable
 def test_only_so_many_answers_are_kept_and_those_to_be_forgotten_first_go(ledger, monkeypatch):
     monkeypatch.setattr("streamwatch.ledger.sqlite.MAX_ANSWERS", 3)
     monkeypatch.setattr("streamwatch.ledger.memory.MAX_ANSWERS", 3)
@@ -194,6 +251,7 @@ def test_only_so_many_answers_are_kept_and_those_to_be_forgotten_first_go(ledger
     assert kept == ["long", "r3", "r4"]
 
 
+@durable
 def test_pruning_removes_what_is_old_and_owed_to_nobody(ledger):
     ledger.commit(alert("done", at=1.0), event("done"))
     ledger.commit(alert("done", 2, open_=False, at=2.0), event("done", 2))
@@ -202,14 +260,15 @@ def test_pruning_removes_what_is_old_and_owed_to_nobody(ledger):
     ledger.commit(alert("open", 2, at=3.0), event("open", 2))
     ledger.commit(alert("young", open_=False, at=100.0), event("young"))
     for name, seq in (("done", 1), ("done", 2), ("open", 1), ("open", 2)):
-        ledger.acknowledged(name, seq, at=5.0)
-    ledger.acknowledged("young", 1, at=100.0)
+        ledger.acknowledged([event(name, seq)], at=5.0)
+    ledger.acknowledged([event("young", 1)], at=100.0)
     assert ledger.prune(Due.all(50.0)) == 4, "an alert with two events, and an old event of the open one"
     assert [one.id for one in ledger.alerts(open_only=False)] == ["open", "owed", "young"]
     assert keys(ledger.pending()) == [("owed", 1)]
     assert ledger.prune(Due.all(50.0)) == 0
 
 
+@durable
 def test_a_closed_ledger_raises_what_the_contract_names(ledger):
     ledger.close()
     with pytest.raises(LedgerError):
@@ -232,10 +291,12 @@ def loaded(ledger):
     return {(one.kind, one.name): (one.facts, sorted(one.buckets, key=astuple)) for one in record.pages}
 
 
+@durable
 def test_where_no_books_were_kept_there_are_none(ledger):
     assert ledger.load_books() is None
 
 
+@durable
 def test_books_come_back_as_they_were_kept(ledger):
     strange = "salle \ud800 \x00 🎥"
     minute, day = Bucket(60, 100, 59.5, 1.25, 2), Bucket(600, 10, 59.5, 1.25, 2)
@@ -246,6 +307,7 @@ def test_books_come_back_as_they_were_kept(ledger):
     assert set(record.pages) == set(pages)
 
 
+@durable
 def test_a_record_replaces_facts_and_the_buckets_that_it_names(ledger):
     ledger.save_books(books(10.0, page("a", "1", Bucket(60, 1, 5.0, 0.0, 0), Bucket(60, 2, 5.0, 0.0, 0)), page("b")))
     ledger.save_books(books(20.0, page("a", "2", Bucket(60, 2, 9.0, 3.0, 1)), page("b")))
@@ -256,6 +318,7 @@ def test_a_record_replaces_facts_and_the_buckets_that_it_names(ledger):
     }
 
 
+@durable
 def test_streams_that_are_gone_and_buckets_that_are_old_are_forgotten(ledger):
     old, young = Bucket(60, 1, 5.0, 0.0, 0), Bucket(60, 7, 5.0, 0.0, 0)
     ledger.save_books(books(10.0, page("a", "1", old, young), page("b", "1", old), page("b", "o", old, kind="origin")))
@@ -263,12 +326,14 @@ def test_streams_that_are_gone_and_buckets_that_are_old_are_forgotten(ledger):
     assert loaded(ledger) == {("stream", "a"): ("2", [young]), ("origin", "b"): ("o", [])}
 
 
+@durable
 def test_a_stream_that_is_back_at_once_is_kept(ledger):
     ledger.save_books(books(10.0, page("a", "1")))
     ledger.save_books(books(20.0, page("a", "2"), gone=["a"]))
     assert loaded(ledger) == {("stream", "a"): ("2", [])}
 
 
+@durable
 def test_closed_books_raise_what_the_contract_names(ledger):
     ledger.close()
     with pytest.raises(LedgerError):

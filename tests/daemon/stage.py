@@ -13,6 +13,7 @@ from typing import Any
 from streamwatch.alerts.base import DeskRule, DetectorFacts
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.alerts.gate import CommandGate
+from streamwatch.app.daemon import owed_on
 from streamwatch.bus.base import Incoming, Outgoing
 from streamwatch.bus.topics import Topics
 from streamwatch.coverage.books import Books
@@ -105,10 +106,6 @@ class Stage:
             kept = [m for t, m in self.broker.retained.items() if t.startswith(start)]
             return [Incoming(m.topic, m.payload, retain=True) for m in kept]
 
-        def topic_of(event: Any) -> str:
-            sid = self.service.setup.sid(event.stream)
-            return self.topics.tests(sid) if event.severity is Severity.TEST else self.topics.alerts(sid)
-
         self.desk = AlertDesk(
             store=self.ledger,
             notes=self.ledger,
@@ -157,7 +154,7 @@ class Stage:
         self.delivery = Delivery(
             outbox=self.ledger,
             bus=self.bus,
-            topic_of=topic_of,
+            topics_of=lambda event: owed_on(event, self.topics, self.service.setup.sid(event.stream)),
             expiry_s=60,
             metrics=self.metrics,
             health=self.health,

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from streamwatch.daemon.delivery import BATCH, RETRIES, RETRY_S, Delivery
+from streamwatch.bus.base import Outgoing
+from streamwatch.daemon.delivery import BATCH, BURST, RATE_PER_S, REOFFER_S, RETRIES, RETRY_S, WINDOW, Delivery
 from streamwatch.domain.alerts import Alert, AlertEvent, Event
 from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.streams import StreamId
@@ -20,14 +21,14 @@ from tests.fakes.ledger import FakeLedger
 class Post:
     """A ledger, a broker, and the task between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: FakeLedger | None = None) -> None:
         self.clock, self.broker, self.health = FakeClock(), FakeBroker(), Health()
-        self.ledger = FakeLedger(self.clock)
+        self.ledger = ledger or FakeLedger(self.clock)
         self.bus = FakeBus(self.broker)
         self.delivery = Delivery(
             outbox=self.ledger,
             bus=self.bus,
-            topic_of=lambda event: f"{event.severity}/{event.alert_id}",
+            topics_of=lambda event: [f"{event.severity}/{event.alert_id}"],
             expiry_s=None,
             metrics=Metrics(),
             health=self.health,
@@ -57,6 +58,12 @@ class Post:
             await asyncio.wait(tasks)
 
 
+def closing(name: str) -> tuple[Alert, AlertEvent]:
+    stream = StreamId("lobby")
+    alert = Alert(name, stream, "r", Severity.HIGH, Kind.CLASSIFIER, 2, open=False, document="{}")
+    return alert, AlertEvent(name, 2, Event.CLOSED, Severity.HIGH, stream, "2")
+
+
 @pytest.fixture
 def post() -> Post:
     return Post()
@@ -67,7 +74,7 @@ async def test_the_most_severe_goes_first_and_each_alert_in_its_order(post: Post
         post.owe(severity.value[0], severity)
         post.owe(severity.value[0], severity, seq=2)
     async with post.open():
-        assert post.arrived == ["u1", "u2", "h1", "h2", "l1", "l2", "t1", "t2"]
+        assert post.arrived == ["u1", "h1", "l1", "t1", "u2", "h2", "l2", "t2"], "of each alert one at a time"
 
 
 async def test_hundreds_of_refused_tests_delay_no_alert(post: Post) -> None:
@@ -105,14 +112,14 @@ async def test_what_becomes_urgent_overtakes_a_backlog(post: Post) -> None:
 
     def take(message):
         taken(message)
-        if len(post.broker.published) == 10:
+        if len(post.broker.published) == 30:
             post.owe("u", Severity.URGENT)
 
     post.broker.take = take
     async with post.open():
         await settle()
         await post.clock.run(1)
-        assert post.arrived[10] == "u1"
+        assert post.arrived.index("u1") == 2 * WINDOW, "behind what was under way, before all else"
         assert len(post.arrived) == 51
 
 
@@ -126,6 +133,82 @@ async def test_a_large_backlog_does_not_wait_between_its_parts(post: Post) -> No
         while len(post.arrived) < 3 * BATCH:
             await settle()
         assert post.clock.monotonic() == began
+
+
+async def test_no_more_is_under_way_than_the_broker_allows_and_of_each_alert_one(post: Post) -> None:
+    under_way: list[str] = []
+    most = 0
+    told = asyncio.Event()
+    publish = post.bus.publish
+
+    async def slow(message: Outgoing) -> None:
+        nonlocal most
+        under_way.append(message.topic)
+        most = max(most, len(under_way))
+        assert len(set(under_way)) == len(under_way)
+        await told.wait()
+        under_way.remove(message.topic)
+        await publish(message)
+
+    post.bus.publish = slow
+    for number in range(3 * WINDOW):
+        for seq in (1, 2):
+            post.owe(f"n{number}-", seq=seq)
+    async with post.open():
+        assert len(under_way) == WINDOW
+        told.set()
+        while len(post.arrived) < 6 * WINDOW:
+            await settle()
+    assert most == WINDOW
+
+
+async def test_a_backlog_comes_at_a_bounded_rate_and_what_is_urgent_at_once(post: Post) -> None:
+    for number in range(BURST + 1000):
+        post.owe(f"n{number}-", Severity.LOW)
+    async with post.open():
+        while len(post.arrived) < BURST:
+            await settle()
+        before = len(post.arrived)
+        for _ in range(100):
+            await post.clock.run(0.01)
+            await settle()
+        assert RATE_PER_S * 0.8 <= len(post.arrived) - before <= RATE_PER_S * 1.2
+        post.owe("u", Severity.URGENT)
+        await post.clock.run(0.2)
+        assert "u1" in post.arrived
+
+
+async def test_what_was_taken_lately_is_offered_again_however_the_wall_clock_was_set(post: Post) -> None:
+    async with post.open():
+        post.owe("open")
+        post.owe("a")
+        await settle()
+        post.ledger.commit(*closing("a"))
+        post.delivery.call()
+        await settle()
+        post.clock.set_s = 3600.0
+        post.broker.stop()
+        await settle()
+        post.broker.start()
+        post.delivery.call()
+        await settle()
+        assert post.arrived == ["open1", "a1", "a2", "open1", "a1", "a2"]
+        await post.clock.run(REOFFER_S + 1)
+        post.broker.stop()
+        await settle()
+        post.broker.start()
+        post.delivery.call()
+        await settle()
+        assert post.arrived[6:] == ["open1"], "of open alerts always the last word"
+
+
+async def test_a_new_process_offers_again_what_the_one_before_had_delivered_lately(post: Post) -> None:
+    async with post.open():
+        post.owe("a")
+        await settle()
+    again = Post(ledger=post.ledger)
+    async with again.open():
+        assert again.arrived == ["a1"]
 
 
 async def test_a_refused_alert_is_tried_ever_more_rarely_and_comes_in_order_once_it_may(post: Post) -> None:

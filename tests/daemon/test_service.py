@@ -1,6 +1,7 @@
 """The daemon's promises, with nothing real but its own organs."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from streamwatch.domain.decisions import Level, Severity
 from streamwatch.domain.errors import ConfigError, Problem
 from streamwatch.domain.streams import Reason, StreamId, topic_sid
 from streamwatch.fleet.base import FleetHandler
+from streamwatch.ledger.eviction import Evicted
 from streamwatch.link.messages import Beat, Ready
 from tests.daemon.stage import ROOT, Stage, rule, running, setup_of, spec
 from tests.fakes.bus import FakeBroker
@@ -298,6 +300,27 @@ async def test_what_nobody_confirmed_goes_after_three_days() -> None:
         await stage.pass_time(61)
         assert stage.ledger.alerts(open_only=False) == []
         assert stage.ledger.events == []
+
+
+async def test_a_ledger_that_is_too_large_makes_room_and_says_what_went(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(setup_of(spec("lobby"), max_ledger=12345))
+    answers = [Evicted(0, Counter({Severity.TEST: 7}), Counter()), Evicted(0, Counter(), Counter())]
+    asked: list[int] = []
+
+    def evict(*, limit_bytes: int) -> Evicted:
+        asked.append(limit_bytes)
+        return answers.pop(0) if answers else Evicted(0, Counter(), Counter())
+
+    monkeypatch.setattr(stage.ledger, "evict", evict)
+    async with running(stage):
+        await stage.pass_time(0.3)
+        assert stage.kept("status")["reasons"] == [
+            "room: the ledger is larger than state.max_size; gone: 7 closed test alerts"
+        ]
+        assert b'streamwatch_ledger_evicted_total{severity="test"} 7.0' in stage.metrics.render()
+        await stage.pass_time(2)
+        assert stage.kept("status")["reasons"] == []
+        assert set(asked) == {12345}
 
 
 async def test_a_private_stream_that_loses_its_basis_is_let_go_at_once_whatever_else_is_wrong() -> None:

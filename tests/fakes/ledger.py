@@ -8,7 +8,9 @@ from streamwatch.domain.errors import LedgerError
 from streamwatch.ledger.memory import MemoryLedger
 
 GUARDED = frozenset(name for name in vars(MemoryLedger) if not name.startswith("_"))
-WRITING = frozenset({"commit", "offer", "acknowledged", "owe_again", "remember", "answered", "prune", "save_books"})
+WRITING = frozenset(
+    {"commit", "offer", "acknowledged", "owe_again", "remember", "answered", "prune", "save_books", "tend"}
+)
 
 
 class FakeLedger(MemoryLedger):

@@ -18,8 +18,9 @@ from streamwatch.domain.coverage import BooksRecord, Bucket, Page
 from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.errors import LedgerError, OutsideError
 from streamwatch.domain.streams import StreamId
+from streamwatch.ledger.database import FILE
 from streamwatch.ledger.retention import Due
-from streamwatch.ledger.sqlite import FILE, SqliteLedger
+from streamwatch.ledger.sqlite import SqliteLedger
 from tests.fakes.clock import FakeClock
 from tests.fuzz.engine import Target
 

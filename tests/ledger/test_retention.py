@@ -62,7 +62,11 @@ def put(
         AlertEvent(name, 1, Event.OPENED, Severity.HIGH, StreamId(CANARY), body),
     )
     if not owed:
-        ledger.acknowledged(name, 1, at=now)
+        ledger.acknowledged([event(name, 1)], at=now)
+
+
+def event(name: str, seq: int) -> AlertEvent:
+    return AlertEvent(name, seq, Event.OPENED, Severity.HIGH, StreamId(CANARY), "")
 
 
 def left(ledger: SqliteLedger | FakeLedger) -> set[str]:
@@ -104,7 +108,7 @@ def test_over_months_each_kind_goes_in_its_time_and_what_is_owed_or_open_stays(
     sweep(kept, clock, keep)
     assert left(kept) == {"open", "owed"}
     assert [(event.alert_id, event.seq) for event in kept.pending()] == [("owed", 1)]
-    kept.acknowledged("owed", 1, at=clock.now().timestamp())
+    kept.acknowledged([event("owed", 1)], at=clock.now().timestamp())
     sweep(kept, clock, keep)
     assert left(kept) == {"open"}, "delivered at last, it goes"
 
@@ -116,7 +120,7 @@ def test_an_alert_confirmed_later_is_kept_as_a_confirmed_one(ledger: SqliteLedge
         Alert("a", StreamId(CANARY), "r", Severity.HIGH, Kind.CLASSIFIER, 2, open=False, document=body),
         AlertEvent("a", 2, Event.UPDATED, Severity.HIGH, StreamId(CANARY), body),
     )
-    ledger.acknowledged("a", 2, at=0.0)
+    ledger.acknowledged([event("a", 2)], at=0.0)
     clock.advance(100 * HOUR_S)
     ledger.prune(Keep(confirmed_s=1e12).due(clock.now().timestamp()))
     assert left(ledger) == {"a"}
