@@ -225,8 +225,8 @@ def ledger(folder: Path, *, events: int) -> Report:
             event = AlertEvent(key, 1, Event.OPENED, severity, alert.stream, body)
             for what, call in (
                 ("commit", partial(store.commit, alert, event)),
-                ("offer", partial(store.offer, key, 1, body)),
-                ("acknowledged", partial(store.acknowledged, key, 1, at=time.time())),
+                ("offer", partial(store.offer, [event])),
+                ("acknowledged", partial(store.acknowledged, [event], at=time.time())),
             ):
                 begun = time.perf_counter()
                 call()

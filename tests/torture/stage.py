@@ -150,7 +150,7 @@ class Victim(Child):
 
 
 class Stage:
-    """Broker, subscriber and daemon, with a proxy before each of the latter; without troubles, the subscriber has none.
+    """Broker, subscriber and daemon, with a proxy before each of the latter; where no trouble is wanted, no proxy.
 
     `forget_s`: the broker saves what it holds so often and no sooner, so that a kill forgets the acknowledged events of
     so many seconds. None: it saves every change at once.
@@ -163,7 +163,7 @@ class Stage:
         self.broker = Mosquitto(folder / "mosquitto", *careful)
         self.proxy, self.aside = Proxy(self.broker.port), Proxy(self.broker.port)
         self.listener = Listener(self.aside.port if troubles else self.broker.port)
-        self.victim = Victim(folder, self.proxy.url, seed)
+        self.victim = Victim(folder, self.proxy.url if troubles else self.broker.url, seed)
 
     @contextlib.asynccontextmanager
     async def set(self) -> AsyncIterator[None]:

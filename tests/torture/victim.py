@@ -25,6 +25,7 @@ from streamwatch.domain.decisions import Standing
 from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import StreamId
 from streamwatch.ledger.sqlite import SqliteLedger
+from streamwatch.ledger.standby import StandbyLedger
 from streamwatch.link.messages import Configure
 from streamwatch.telemetry import logs
 from tests.torture.cast import parts
@@ -66,7 +67,7 @@ class Victim:
     def __init__(self, path: Path, seed: int, offset_s: float) -> None:
         ready = settings.read(path)
         self.clock = JumpingClock(offset_s)
-        self.ledger = SqliteLedger(ready.state_folder, clock=self.clock)
+        self.ledger = StandbyLedger(SqliteLedger(ready.state_folder, clock=self.clock), clock=self.clock)
         self.service, _, _ = compose(ready, self.ledger, self.clock)
         organs = self.service._p
         self.service._p = replace(organs, watchers=NoWatchers(), watchers_at_work=lambda: (1, 1))
