@@ -153,14 +153,15 @@ async def clock(folder: Path, *, seed: int, rate: float, jumps: int) -> Report:
         for number in range(jumps):
             await asyncio.sleep(dice.uniform(0.3, 1.0))
             hour = dice.choice((-3600, 3600))
-            if number % 3 == 1:  # set while the broker is away: what counts from the reconnect is misled
-                await _forgetful(stage, victim.jump(hour))
-            elif number % 3 == 2:
-                await victim.stop(signal.SIGKILL)
-                victim.offset_s += hour
-                await victim.start()
-            else:
-                await victim.jump(hour)
+            match number % 4:  # what counts from a reconnect, or from what the ledger says of before, is misled
+                case 1:
+                    await _forgetful(stage, victim.jump(hour))
+                case 2:
+                    await _reborn(stage, hour)
+                case 3:
+                    await _forgetful(stage, _reborn(stage, hour))
+                case _:
+                    await victim.jump(hour)
         await asyncio.sleep(1.0)
         report.row("jumps", f"{jumps} of an hour in {time.monotonic() - begun:.0f} s, seed {seed}")
         await _drained(stage, report)
@@ -239,6 +240,13 @@ def ledger(folder: Path, *, events: int) -> Report:
         report.row(what, f"p50 {_share(millis, 0.5):.3f} ms, p99 {_share(millis, 0.99):.3f}, most {max(millis):.2f}")
     report.promise("commit, p95", _share(took["commit"], 0.95), 3, "ms")
     return report
+
+
+async def _reborn(stage: Stage, hour: float) -> None:
+    """The daemon is killed, and begins anew at another time of day."""
+    await stage.victim.stop(signal.SIGKILL)
+    stage.victim.offset_s += hour
+    await stage.victim.start()
 
 
 async def _drained(stage: Stage, report: Report) -> None:

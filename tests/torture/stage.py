@@ -69,6 +69,7 @@ class Victim(Child):
         self._before: Counter[str] = Counter()
         """Counts of earlier lives, as last reported."""
         self.rate = self.solo_rate = 0.0
+        self._told = 0
         self._news = asyncio.Event()
         env = {
             "PATH": os.environ["PATH"],
@@ -81,6 +82,7 @@ class Victim(Child):
     async def start(self) -> None:
         self.lives += 1
         self._command = (*self._words, str(self._seed + self.lives), str(self.offset_s))
+        self._told = 0
         await super().start()
         await self.tell(f"sing {self.rate}")
         await self.tell(f"solo {self.solo_rate}")
@@ -89,9 +91,14 @@ class Victim(Child):
         """A line to its standard input; one that is just being killed does not hear it."""
         pipe = self.process.stdin
         assert pipe is not None
+        self._told += 1
         with contextlib.suppress(ConnectionError):
             pipe.write(f"{command}\n".encode())
             await pipe.drain()
+
+    async def obeyed(self, *, limit: float) -> None:
+        """Wait until it has done all it was told in this life."""
+        await self.until("obeyed", lambda count: count >= self._told, limit=limit)
 
     async def sing(self, rate: float, solo_rate: float | None = None) -> None:
         """Events a second, in this life and those to come."""
@@ -194,9 +201,13 @@ class Stage:
             await asyncio.sleep(self._forget_s)
 
     async def settle(self, *, limit: float) -> float:
-        """Silence, then wait until nothing is pending; returns the seconds."""
+        """Silence but for one last word, then wait until nothing is pending; returns the seconds.
+
+        Once the last word is through, the line is known to stand, whatever the daemon believed of it.
+        """
         await self.victim.sing(0.0, 0.0)
-        await self.victim.until("rate", lambda rate: rate == 0, limit=30)
+        await self.victim.tell("fill 1")
+        await self.victim.obeyed(limit=limit)
         return await self.victim.until("pending", lambda pending: pending == 0, limit=limit)
 
     async def judge(self, *, patience_s: float = 15.0) -> tuple[list[Committed], Verdict]:

@@ -75,6 +75,7 @@ class Victim:
         self.chorus = Chorus(organs.desk, self.clock, singers=singers, soloists=soloists)
         self.chorus._random = random.Random(seed)
         self.bus = organs.bus
+        self._obeyed = 0
         self.desk = organs.desk
 
     async def run(self) -> None:
@@ -107,6 +108,7 @@ class Victim:
                     self.clock.leapt_s += float(value)
                 case _:
                     break
+            self._obeyed += 1
             self._say()
         self.chorus.rate = self.chorus.solo_rate = 0.0
         service.stop()
@@ -122,7 +124,7 @@ class Victim:
             pending = self.ledger.backlog().pending
         facts = {
             "pending": pending,
-            "rate": self.chorus.rate,
+            "obeyed": self._obeyed,
             "counts": self.chorus.counts | Counter({reason.value: count for reason, count in self.desk.held.items()}),
             "connected": self.bus.connected,
             "at": self.clock.monotonic(),
