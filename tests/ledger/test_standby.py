@@ -167,5 +167,5 @@ def test_a_broker_that_forgot_us_is_told_again_of_what_waits_for_the_disk(disk: 
     put(disk.ledger, "a")
     disk.ledger.acknowledged(disk.ledger.pending(), at=1.0)
     assert keys(disk.ledger) == []
-    assert disk.ledger.owe_again(1000.0) == 1
+    assert disk.ledger.owe_again() == 1
     assert keys(disk.ledger) == [("a", 1)]
