@@ -32,3 +32,11 @@ class Ulids:
 
 def _encoded(value: int) -> str:
     return "".join(_ALPHABET[(value >> (5 * place)) & 31] for place in reversed(range(_LENGTH)))
+
+
+def seconds(name: str) -> float:
+    """When a ULID was made, in wall seconds since the epoch; 0 where it is none."""
+    try:
+        return sum(_ALPHABET.index(letter) << (5 * place) for place, letter in enumerate(reversed(name[:10]))) / 1000
+    except ValueError:
+        return 0.0
