@@ -16,13 +16,17 @@ RULES = ("urgent", "high", "low")
 def config(state: Path, broker: str) -> dict[str, Any]:
     """What an operator would write: real rules of every severity on streams that nobody watches here."""
     names = [f"live/{n}" for n in range(SINGERS)] + [f"solo/{n}" for n in range(SOLOISTS)]
-    rule = {"detector": "test-card", "label": "test_card", "cooldown": "0s"}
+    rule = {"detector": "test-card", "label": "test_card", "cooldown": "0s", "open": {"score": 0.5},
+            "close": {"score": 0.3}}  # fmt: skip
+    rules = {severity: {**rule, "name": severity, "severity": severity} for severity in RULES}
+    rules["low"]["raise"] = {"to": "urgent", "score": 0.7}  # in mid-life: its later events overtake others, not its own
     return {
         "node": "torture",
         "mqtt": {"url": broker},
         "streams": [{"id": name, "url": f"rtmp://127.0.0.1/{name}"} for name in names],
         "detectors": [{"name": "test-card", "kind": "onnx", "model": "models/test-card"}],
-        "rules": [{**rule, "name": severity, "severity": severity} for severity in RULES],
+        "rules": list(rules.values()),
+        "alerts": {"flood": {"streams": 0}},  # forty streams that open one rule would be summed up
         "evasion": {"enabled": False},
         "limits": {"watchers": 1},
         "state": str(state),

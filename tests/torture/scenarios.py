@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import signal
 import statistics
@@ -169,7 +170,9 @@ async def clock(folder: Path, *, seed: int, rate: float, jumps: int) -> Report:
     report.row("levels", ", ".join(f"{count} {what}" for what, count in sorted(victim.counted.items())))
     if victim.counted["silent"]:
         report.faults.append(f"{victim.counted['silent']} levels that should speak made no event")
-    early = [e.key for e in committed if e.event == "reminder"]
+    reminders = [e for e in committed if e.event == "reminder"]
+    early = [e.key for e in reminders if json.loads(e.body).get("escalated") is None]
+    report.row("escalated", f"{len(reminders) - len(early)}, for a restart has the wall clock alone to count from")
     if early and time.monotonic() - begun < _FIRST_REMINDER_S:
         report.faults.append(f"reminded too early: {len(early)}, such as {early[:3]}")
     report.verdict(verdict)
