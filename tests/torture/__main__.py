@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--waiting", type=int, default=36_000, help="events that wait: 10/s for 1 h (outage)")
     parser.add_argument("--forget", type=float, metavar="S", help="broker that saves every S seconds only (chaos)")
     parser.add_argument("--away", type=float, default=300.0, help="seconds that seem to pass (forgotten)")
-    parser.add_argument("--jumps", type=int, default=12, help="of the clock (clock)")
+    parser.add_argument("--jumps", type=int, default=10, help="of the clock (clock)")
     parser.add_argument("--events", type=int, default=3000, help="written (ledger)")
     parser.add_argument("--long", action="store_true", help=f"{LONG} kills each and {LONG} cuts (chaos)")
     parser.add_argument("--folder", type=Path, help="on whose disk ledger and broker write (default: a temporary one)")

@@ -144,22 +144,22 @@ async def clock(folder: Path, *, seed: int, rate: float, jumps: int) -> Report:
     """The wall clock is set an hour back or forth; brokers that forget and daemons that begin anew come between."""
     report = Report()
     dice = random.Random(f"{seed} clock")
-    stage = Stage(folder, seed=seed, forget_s=3.0)
+    stage = Stage(folder, seed=seed, forget_s=3600.0)
     begun = time.monotonic()
     async with stage.set():
         victim = stage.victim
         victim.rate, victim.solo_rate = rate, 1.0
         await victim.start()
-        await victim.until("connected", bool, limit=30)
         for number in range(jumps):
+            await victim.until("connected", bool, limit=30)
             await asyncio.sleep(dice.uniform(0.3, 1.0))
-            hour = dice.choice((-3600, 3600))
-            match number % 4:  # what counts from a reconnect, or from what the ledger says of before, is misled
+            hour = -3600 if number % 2 else 3600
+            match number % 5:  # what counts from a reconnect, or from what the ledger says of before, is misled
                 case 1:
                     await _forgetful(stage, victim.jump(hour))
                 case 2:
                     await _reborn(stage, hour)
-                case 3:
+                case 4:  # one life, in which the clock was set: its ledger speaks of a future that is over
                     await _forgetful(stage, _reborn(stage, hour))
                 case _:
                     await victim.jump(hour)
@@ -204,7 +204,7 @@ async def _forgetful(stage: Stage, meanwhile: Awaitable[None]) -> None:
     """The broker is killed while its subscriber is away: what it acknowledged and did not save is gone."""
     stage.aside.mood(Mood.REFUSE)
     stage.aside.cut()
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(1.0)
     await stage.broker.stop(signal.SIGKILL)
     await meanwhile
     await asyncio.sleep(0.1)

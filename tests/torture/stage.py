@@ -30,6 +30,24 @@ CAREFUL = (*PERSISTENT, "autosave_interval 1", "autosave_on_changes true")
 _WORDS = 4000
 
 
+class Broker(Mosquitto):
+    """A broker that can be told to write what it holds to its disk; its signal kills one that only begins."""
+
+    up = False
+
+    async def start(self) -> None:
+        await super().start()
+        self.up = True
+
+    async def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        self.up = False
+        await super().stop(how)
+
+    def save(self) -> None:
+        if self.up and self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)
+
+
 class Listener(Child):
     """`mosquitto_sub` with a persistent session, and every alert that it gets."""
 
@@ -167,7 +185,7 @@ class Stage:
         self.folder = folder
         self._forget_s = forget_s
         careful = CAREFUL if troubles and forget_s is None else PERSISTENT
-        self.broker = Mosquitto(folder / "mosquitto", *careful)
+        self.broker = Broker(folder / "mosquitto", *careful)
         self.proxy, self.aside = Proxy(self.broker.port), Proxy(self.broker.port)
         self.listener = Listener(self.aside.port if troubles else self.broker.port)
         self.victim = Victim(folder, self.proxy.url if troubles else self.broker.url, seed)
@@ -189,15 +207,9 @@ class Stage:
                 saving.cancel()
                 await asyncio.wait((saving,))
 
-    def save(self) -> None:
-        """Have the broker write what it holds to its disk; one that is away does not."""
-        process = self.broker._process
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGUSR1)
-
     async def _saving(self) -> None:
         while self._forget_s is not None:
-            self.save()
+            self.broker.save()
             await asyncio.sleep(self._forget_s)
 
     async def settle(self, *, limit: float) -> float:
