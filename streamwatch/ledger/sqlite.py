@@ -226,10 +226,7 @@ class SqliteLedger:
         with self._file.transaction() as db:
             again = [list(key) for key in also]
             if within_s is not None:
-                order = "acknowledged_at IS NOT NULL ORDER BY taken DESC"
-                rows = db.execute(
-                    f"SELECT alert_id, seq, acknowledged_at FROM events WHERE {order} LIMIT ?", (_LATEST,)
-                )
+                rows = db.execute(_NEWEST_FIRST, (_LATEST,))
                 again += lately((([alert_id, seq], at) for alert_id, seq, at in rows), within_s)
             return db.execute(
                 "UPDATE events SET acknowledged_at = NULL WHERE acknowledged_at IS NOT NULL AND "

@@ -241,59 +241,6 @@ def test_a_broker_that_forgot_us_is_owed_open_alerts_and_the_newest_deliveries_a
     assert keys(ledger.pending()) == [("open", 2), ("mid", 1), ("mid", 2), ("late", 1), ("late", 2), ("new", 1)]
 
 
-@durable
-@pytest.mark.parametrize("set_s", [3600.0, -3600.0])
-def test_a_clock_that_was_set_between_acknowledgements_hides_none_of_them(ledger, set_s):
-    for name in "abc":
-        ledger.commit(alert(name, open_=False), event(name))
-    ledger.acknowledged([event("a")], at=10.0)
-    ledger.acknowledged([event("b")], at=200.0)
-    ledger.acknowledged([event("c")], at=210.0 + set_s)
-    assert ledger.owe_again(within_s=60.0) >= 2
-    assert {("b", 1), ("c", 1)} <= set(keys(ledger.pending()))
-
-
-@durable
-def test_what_is_owed_again_of_a_raised_alert_keeps_its_order(ledger):
-    ledger.commit(replace(alert("a"), severity=Severity.LOW), event("a"))
-    ledger.commit(alert("b"), event("b"))
-    ledger.acknowledged([event("a")], at=10.0)
-    ledger.commit(replace(alert("a", 2), severity=Severity.URGENT), event("a", 2))
-    ledger.owe_again([("a", 1)])
-    assert keys(ledger.pending()) == [("a", 1), ("a", 2), ("b", 1)]
-
-
-@durable
-def test_events_that_somebody_names_are_owed_again_whatever_the_wall_clock_said(ledger):
-    for name in "ab":
-        ledger.commit(alert(name, open_=False), event(name))
-    ledger.acknowledged([event("a"), event("b")], at=10.0)
-    assert ledger.owe_again([("b", 1), ("c", 1)]) == 1
-    assert keys(ledger.pending()) == [("b", 1)]
-
-
-def test_alerts_can_be_left_out_of_what_is_owed(ledger):
-    for name in "abc":
-        ledger.commit(alert(name), event(name))
-    assert keys(ledger.pending(limit=1, without={"a"})) == [("b", 1)]
-    assert keys(ledger.pending(without={"a", "c", 'who\'s "that"'})) == [("b", 1)]
-
-
-@durable
-def test_a_broker_that_forgot_us_is_owed_open_alerts_and_the_newest_deliveries_again(ledger):
-    for name in ("open", "shut", "late"):
-        ledger.commit(alert(name), event(name))
-    ledger.commit(alert("open", 2), event("open", 2))
-    ledger.commit(alert("shut", 2, open_=False), event("shut", 2))
-    ledger.commit(alert("late", 2, open_=False), event("late", 2))
-    for name in ("open", "shut", "late"):
-        ledger.acknowledged([event(name, 1)], at=10.0)
-        ledger.acknowledged([event(name, 2)], at=90.0 if name == "late" else 10.0)
-    ledger.commit(alert("new"), event("new"))
-    assert ledger.owe_again(within_s=30.0) == 3
-    assert keys(ledger.pending()) == [("open", 2), ("late", 1), ("late", 2), ("new", 1)]
-
-
 def test_alerts_are_found_open_or_closed(ledger):
     ledger.commit(alert("a"), event("a"))
     ledger.commit(alert("a", 2, open_=False, at=50.0), event("a", 2))
