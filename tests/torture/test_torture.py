@@ -36,7 +36,7 @@ async def test_nor_one_that_forgets_and_comes_back_late(tmp_path: Path) -> None:
 
 
 async def test_a_clock_that_jumps_an_hour_does_no_harm(tmp_path: Path) -> None:
-    _kept(await scenarios.clock(tmp_path, seed=1, rate=50, jumps=12))
+    _kept(await scenarios.clock(tmp_path, seed=1, rate=50, jumps=10))
 
 
 async def test_alerts_arrive_within_milliseconds(tmp_path: Path) -> None:
