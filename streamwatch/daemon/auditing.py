@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from streamwatch.alerts.base import DeskRule
-from streamwatch.alerts.commands import Command, MuteCommand, VerdictCommand
+from streamwatch.alerts.commands import Command, VerdictCommand
 from streamwatch.audit.chain import Tip
 from streamwatch.audit.log import AuditError, Fact, Journal
 from streamwatch.daemon.setup import Model, Setup
@@ -37,7 +37,7 @@ WAITING = 1000
 AT_ONCE = 100
 """Of them written at once, when it takes some again."""
 LINES, MINUTE_S = 60, 60.0
-"""Lines a minute about commands that nobody answers for, or that are refused; further ones are summed up in one."""
+"""Lines a minute about commands that are refused, or change nothing that lasts; further ones are summed up in one."""
 AGE_EVERY_S = 3600.0
 SPANS = 10
 """A segment spans at most so much of the time for which lines are kept, or a day: what is old goes by segments."""
@@ -45,6 +45,9 @@ _DAY_S = 86400.0
 _BATCH_BYTES = 5000
 """Of what is listed in one line."""
 _LISTED = 20
+_OFTEN = frozenset({"ping", "look", "boost", "resync"})
+_TOLD = ("alert_id", "verdict", "rule", "for_s", "kept")
+"""Of a command; what else it says is a person's own words, or names a stream."""
 
 
 class Auditor:
@@ -163,17 +166,16 @@ class Auditor:
 
     # --- what people and systems asked for -----------------------------------------------------------------------
 
-    def accepted(self, verb: str, command: Command, who: str, answer: Mapping[str, Any], *, vouched: bool) -> None:
+    def accepted(self, verb: str, command: Command, who: str, answer: Mapping[str, Any]) -> None:
         """A command was executed, or refused by who executes it. `answer`: our reply."""
         facts: dict[str, Any] = {"verb": verb, "who": who, "request": digest_of(command.request_id)}
         facts |= {name: answer[name] for name in ("result", "why", "alert_id", "seq") if answer.get(name) is not None}
+        facts |= {name: getattr(command, name) for name in _TOLD if getattr(command, name, None) is not None}
         kind = "command.accepted"
         if isinstance(command, VerdictCommand):
-            kind, viewed_s = "verdict.given", sum((one.to - one.from_).total_seconds() for one in command.viewed)
-            facts |= {"verdict": command.verdict.value, "alert_id": command.alert_id, "viewed_s": round(viewed_s, 1)}
-        elif isinstance(command, MuteCommand):
-            facts |= {"rule": command.rule, "for_s": command.for_s}
-        if vouched or self._room():
+            viewed_s = sum((one.to - one.from_).total_seconds() for one in command.viewed)
+            kind, facts["viewed_s"] = "verdict.given", round(viewed_s, 1)
+        if verb not in _OFTEN or self._room():
             self._write((kind, facts))
         else:
             self._sums[f"accepted {verb}"] += 1
@@ -224,10 +226,10 @@ class Auditor:
             self._sum_up()
         self._flush()
         if now >= self._age_at:
-            self._age_at = now + (1.0 if self._aged() else AGE_EVERY_S)
+            self._age_at = now + self._age()
 
-    def _aged(self) -> bool:
-        """Whether a segment went, so that another one may be due."""
+    def _age(self) -> float:
+        """Let go of a segment that is old; in how many seconds to look for another one."""
         now = self._clock.now()
         span_s = max(self._keep_s / SPANS, _DAY_S)
         try:
@@ -238,8 +240,10 @@ class Auditor:
             )
         except AuditError as error:
             self._health.degrade("audit", str(error))
-            return False
-        return gone > 0
+            return MINUTE_S
+        if not self._waiting:
+            self._health.mend("audit")
+        return 1.0 if gone else AGE_EVERY_S
 
     def _room(self) -> bool:
         if not self._lines:
@@ -315,5 +319,6 @@ def _rule(rule: DeskRule) -> dict[str, Any]:
         "severity": spec.severity.value,
         "open": [spec.open.score, spec.open.hits, spec.open.within_s, spec.open.spacing_s],
         "close": [spec.close.score, spec.close.for_s],
+        "raise": None if spec.raise_ is None else [spec.raise_.to.value, spec.raise_.score, spec.raise_.after_s],
         "cooldown_s": spec.cooldown_s,
     }

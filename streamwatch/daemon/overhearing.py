@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from streamwatch.alerts.commands import NEEDS_IDENTITY, SIGNAL, Reply
+from streamwatch.alerts.commands import SIGNAL, Reply
 from streamwatch.alerts.gate import Accepted, Answered, CommandGate, SeenCommands
 from streamwatch.daemon.auditing import Auditor
 from streamwatch.domain.clock import Clock
@@ -19,7 +19,6 @@ class AuditedGate(CommandGate):
     def __init__(self, auditor: Auditor, *, seen: SeenCommands, clock: Clock, identify: bool) -> None:
         super().__init__(seen=seen, clock=clock, identify=identify)
         self._auditor = auditor
-        self._identified = identify
 
     def judge(self, *, verb: str, who: str | None, payload: bytes, retained: bool) -> Accepted | Answered:
         """Judge one message, and tell of a refusal. Raises LedgerError as the gate does."""
@@ -32,9 +31,7 @@ class AuditedGate(CommandGate):
     def answer(self, accepted: Accepted, reply: Reply) -> bytes:
         """Tell of an executed command, and remember its reply. Raises LedgerError as the gate does."""
         if accepted.verb != SIGNAL:
-            vouched = self._identified and accepted.verb in NEEDS_IDENTITY
-            told = reply.model_dump(mode="json")
-            self._auditor.accepted(accepted.verb, accepted.command, accepted.who, told, vouched=vouched)
+            self._auditor.accepted(accepted.verb, accepted.command, accepted.who, reply.model_dump(mode="json"))
         return super().answer(accepted, reply)
 
 

@@ -136,7 +136,7 @@ async def test_signals_are_no_decisions() -> None:
         assert len(stage.journal.lines) == before
 
 
-async def test_a_flood_of_commands_is_summed_up_and_people_who_are_vouched_for_are_not() -> None:
+async def test_a_flood_of_commands_is_summed_up_and_what_lasts_is_not() -> None:
     stage = Stage(setup_of(spec("lobby")))
     async with running(stage):
         alert = await alerted(stage)
@@ -263,6 +263,17 @@ async def test_old_lines_go_by_the_hour_and_a_segment_spans_a_tenth_of_it() -> N
         await stage.pass_time(3600)
         assert len(stage.journal.aged) == 2
         assert [moment[:13] for moment in stage.journal.aged[0]] == ["2024-11-21T10", "2026-09-09T10"]
+
+
+async def test_a_segment_that_cannot_be_deleted_is_said_and_tried_again() -> None:
+    stage = Stage(setup_of())
+    async with running(stage):
+        stage.journal.full = True
+        await stage.pass_time(3600)
+        assert stage.health.is_degraded("audit")
+        stage.journal.full = False
+        await stage.pass_time(62)
+        assert not stage.health.is_degraded("audit")
 
 
 # --- checkpoints ---------------------------------------------------------------------------------------------------
