@@ -18,6 +18,7 @@ from streamwatch.config import files
 from streamwatch.config.choices import Identify
 from streamwatch.config.loader import MAX_FILE, digest
 from streamwatch.daemon.auditing import STARTED, Auditor
+from streamwatch.daemon.scribe import Scribe
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import Problem, UserError
 from streamwatch.domain.urls import printable
@@ -25,12 +26,23 @@ from streamwatch.sandbox.report import LayerState
 from streamwatch.telemetry.health import Health
 
 
-def auditor(ready: Settings, *, health: Health, clock: Clock, boot_id: str, layers: Sequence[LayerState]) -> Auditor:
-    """Who writes the audit log of this daemon, in its state folder. `layers`: its own sandbox."""
-    config = ready.config
+def scribe(ready: Settings, *, health: Health, clock: Clock) -> Scribe:
+    """Who writes the audit log of this daemon, in its state folder."""
 
     def trouble(what: str) -> None:
         health.degrade("audit-chain", f"{what}; `streamwatch audit verify` says what was done to it")
+
+    return Scribe(
+        journal=AuditLog(ready.state_folder, on_trouble=trouble),
+        health=health,
+        clock=clock,
+        keep_s=ready.config.state.retention.audit,
+    )
+
+
+def auditor(ready: Settings, scribe: Scribe, *, clock: Clock, boot_id: str, layers: Sequence[LayerState]) -> Auditor:
+    """Who tells it what happens. `layers`: the daemon's own sandbox."""
+    config = ready.config
 
     def digest_now() -> str:
         try:
@@ -39,13 +51,11 @@ def auditor(ready: Settings, *, health: Health, clock: Clock, boot_id: str, laye
             return ""
 
     return Auditor(
-        journal=AuditLog(ready.state_folder, on_trouble=trouble),
-        health=health,
+        scribe=scribe,
         clock=clock,
         node=config.node,
         boot_id=boot_id,
         version=__version__,
-        keep_s=config.state.retention.audit,
         identify=config.mqtt.identify is Identify.TOPIC,
         layers=[(layer.name, layer.in_force) for layer in layers],
         digest=digest_now,

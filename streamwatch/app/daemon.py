@@ -129,7 +129,8 @@ def compose(
     config, boot_id = ready.config, secrets.token_hex(8)
     topics = Topics(config.mqtt.prefix, config.node)
     metrics, health = Metrics(), Health()
-    auditor = audit.auditor(ready, health=health, clock=clock, boot_id=boot_id, layers=layers)
+    scribe = audit.scribe(ready, health=health, clock=clock)
+    auditor = audit.auditor(ready, scribe, clock=clock, boot_id=boot_id, layers=layers)
     books = Books(
         offset=clock.now().timestamp() - clock.monotonic(),
         on_breach=lambda event: crier.heard(event),  # noqa: PLW0108  # `crier` comes later
@@ -281,6 +282,7 @@ def compose(
         auditor=auditor,
         attestor=Attestor(
             auditor=auditor,
+            scribe=scribe,
             publish=lambda message: bus.publish(message),  # noqa: PLW0108  # `bus` comes later
             topic=topics.audit,
             clock=clock,

@@ -10,6 +10,7 @@ import structlog
 from streamwatch.audit.checkpoint import checkpoint
 from streamwatch.bus.base import Outgoing
 from streamwatch.daemon.auditing import Auditor
+from streamwatch.daemon.scribe import Scribe
 from streamwatch.domain.clock import Clock, rfc3339
 from streamwatch.domain.errors import BusRefused, BusUnavailable
 from streamwatch.telemetry.health import Health
@@ -30,6 +31,7 @@ class Attestor:
         self,
         *,
         auditor: Auditor,
+        scribe: Scribe,
         publish: Callable[[Outgoing], Awaitable[None]],
         topic: str,
         clock: Clock,
@@ -38,6 +40,7 @@ class Attestor:
         boot_id: str,
     ) -> None:
         self._auditor = auditor
+        self._scribe = scribe
         self._publish = publish
         self._topic = topic
         self._clock = clock
@@ -64,14 +67,14 @@ class Attestor:
                 await self._tell()
         except TimeoutError:
             log.warning("the last checkpoint of the audit log was not taken by the broker")
-        self._auditor.close()
+        self._scribe.close()
 
     async def _tell(self) -> None:
         """Say where the log ends, unless that was said already."""
-        tip = self._auditor.tip
+        tip, last = self._scribe.tip, self._scribe.last
         if tip.n in (0, self._told):
             return
-        before = self._auditor.found if self._told is None else self._told
+        before = self._told if self._told is not None else last.n if last is not None else 0
         at = rfc3339(self._clock.now())
         document = checkpoint(tip, node=self._node, boot_id=self._boot_id, at=at, lines=tip.n - before)
         try:

@@ -31,6 +31,7 @@ from streamwatch.daemon.outside import Outside
 from streamwatch.daemon.overhearing import AuditedGate
 from streamwatch.daemon.reception import Reception
 from streamwatch.daemon.roster import Roster
+from streamwatch.daemon.scribe import Scribe
 from streamwatch.daemon.service import DaemonService, Parts
 from streamwatch.daemon.setup import Setup
 from streamwatch.domain.alerts import AlertEvent
@@ -101,14 +102,13 @@ class Stage:
         self.fleet = FakeFleet()
         self.metrics, self.health = Metrics(), Health()
         self.journal = journal or FakeJournal()
+        self.scribe = Scribe(journal=self.journal, health=self.health, clock=self.clock, keep_s=730 * 86400.0)
         self.auditor = Auditor(
-            journal=self.journal,
-            health=self.health,
+            scribe=self.scribe,
             clock=self.clock,
             node="edge-1",
             boot_id="boot",
             version="0",
-            keep_s=730 * 86400.0,
             identify=True,
             layers=[("landlock", True)],
             digest=lambda: "now",
@@ -216,6 +216,7 @@ class Stage:
             auditor=self.auditor,
             attestor=Attestor(
                 auditor=self.auditor,
+                scribe=self.scribe,
                 publish=lambda message: self.bus.publish(message),  # noqa: PLW0108
                 topic=self.topics.audit,
                 clock=clock,

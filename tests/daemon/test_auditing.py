@@ -11,9 +11,11 @@ from streamwatch.audit.checkpoint import compare, wanted
 from streamwatch.audit.verification import verify
 from streamwatch.bus.base import Outgoing
 from streamwatch.daemon.attesting import EVERY_S
-from streamwatch.daemon.auditing import LINES, MINUTE_S, WAITING, digest_of
+from streamwatch.daemon.auditing import LINES, MINUTE_S, digest_of
 from streamwatch.daemon.overhearing import AuditedHandler
+from streamwatch.daemon.scribe import WAITING
 from streamwatch.daemon.setup import Model, Written
+from streamwatch.domain.alerts import AlertEvent, Event
 from streamwatch.domain.decisions import Level, Severity
 from streamwatch.domain.errors import ConfigError, Problem
 from streamwatch.domain.streams import StreamId
@@ -83,6 +85,24 @@ async def test_an_alert_is_told_when_it_opens_and_closes_with_the_model_that_jud
         }
         assert closed["close_reason"] == "quiet"
         assert "lobby" not in b"".join(stage.journal.lines).decode()
+
+
+def test_an_alert_that_is_raised_or_escalated_is_told_once_each_time() -> None:
+    stage = Stage(setup_of())
+
+    def said(seq: int, **body: object) -> None:
+        event = AlertEvent("a", seq, Event.UPDATED, Severity.HIGH, StreamId("lobby"), json.dumps({"rule": "r", **body}))
+        stage.auditor.alert(event)
+
+    first, again = ({"from": "low", "at": at, "because": "score"} for at in ("t1", "t2"))
+    said(2)
+    said(3, raised=first)
+    said(4, raised=first, escalated="t3")
+    said(5, raised=again, escalated="t3")
+    said(6, raised=again, escalated="t3")
+    assert stage.journal.kinds == ["alert.raised", "alert.escalated", "alert.raised"]
+    assert [told["seq"] for told in stage.journal.facts("alert.raised")] == [3, 5]
+    assert stage.journal.facts("alert.escalated")[0]["escalated"] == "t3"
 
 
 async def test_verdicts_are_told_with_who_and_what_came_of_them_and_without_the_note() -> None:
