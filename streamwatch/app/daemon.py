@@ -34,6 +34,7 @@ from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders, lanes
 from streamwatch.daemon.outside import Outside
 from streamwatch.daemon.reception import Reception
+from streamwatch.daemon.rights import Rights
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.service import DaemonService, Parts
 from streamwatch.daemon.setup import Setup
@@ -270,6 +271,7 @@ def compose(
         delivery=delivery,
         figures=ledger,
         bases=Bases(notes=ledger, clock=clock),
+        rights=Rights(prove=bus.prove_rights, complaints=bus.complaints, topics=topics, health=health, clock=clock),
         metrics=metrics,
         health=health,
         clock=clock,

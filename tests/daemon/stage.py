@@ -27,6 +27,7 @@ from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders, lanes
 from streamwatch.daemon.outside import Outside
 from streamwatch.daemon.reception import Reception
+from streamwatch.daemon.rights import Rights
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.service import DaemonService, Parts
 from streamwatch.daemon.setup import Setup
@@ -191,6 +192,13 @@ class Stage:
             delivery=self.delivery,
             figures=self.ledger,
             bases=Bases(notes=self.ledger, clock=clock),
+            rights=Rights(
+                prove=self._prove,
+                complaints=lambda: self.complaints,
+                topics=self.topics,
+                health=self.health,
+                clock=clock,
+            ),
             metrics=self.metrics,
             health=self.health,
             clock=clock,
@@ -200,7 +208,14 @@ class Stage:
             commands_dropped=lambda: 0,
         )
         self.granted: list[Grant] = []
+        self.complaints: dict[str, str] = {}
+        self.proved: list[str] = []
+        self.rights_missing: dict[str, str] = {}
         self.service = DaemonService(parts, setup)
+
+    async def _prove(self, *topics: str) -> dict[str, str]:
+        self.proved.extend(topics)
+        return {topic: why for topic, why in self.rights_missing.items() if topic in topics}
 
     async def _regrant(self, wanted: Grant) -> None:
         self.granted.append(wanted)
