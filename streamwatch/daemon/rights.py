@@ -41,7 +41,7 @@ class Rights:
         self._health = health
         self._clock = clock
         self._rules = {
-            topics.reply("rights"): f"readwrite {topics.reply('+')}",
+            topics.reply("rights"): f"readwrite {topics.root}/replies/+",
             topics.alerts(SID): f"write {topics.root}/streams/+/alerts, readwrite {topics.root}/streams/{SID}/+",
             topics.tests(SID): f"write {topics.root}/streams/+/tests, readwrite {topics.root}/streams/{SID}/+",
         }

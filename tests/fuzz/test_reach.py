@@ -30,7 +30,7 @@ TRUSTED = {
 ELSEWHERE = {
     "alerts.ulid": "ids of our own making; those of commands are checked by a pattern, in the target `commands`",
     "alerts.voice": "documents, by the target `documents`",
-    "bus.client": "the identifier in a PUBACK, two bytes; packets are read by the library, broken ones end the connection",
+    "bus.client": "the identifier in a PUBACK, two bytes; packets are read by the library, bad ones end all",
     "bus.inbox": "lanes of topics that `bus.topics` has read",
     "config.addresses": "by the target `config`",
     "config.fields": "by the target `config`",
