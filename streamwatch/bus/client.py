@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
-from paho.mqtt.client import MQTT_ERR_SUCCESS, MQTTMessage
+from paho.mqtt.client import MQTT_ERR_SUCCESS, MQTT_LOG_ERR, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -139,7 +139,7 @@ class Connection:
             raise
         except (aiomqtt.MqttError, OSError, ValueError) as error:
             code = _connack_code(error)
-            why = self._client.refusal(code) if code else printable(str(error))
+            why = self._client.refusal(code) if code else reasons.no_connection(str(error))
             raise CannotConnect(why, older_may_work=self._older_may_work(error), code=code) from error
         if not self.terms.acknowledges:
             name = packets.reason(PacketTypes.CONNACK, reasons.NO_QOS)
@@ -209,7 +209,7 @@ class Connection:
         """The broker said that it does not speak this version, or hung up on our first word."""
         if isinstance(error, MqttConnectError):
             return _connack_code(error) in _UNSUPPORTED_PROTOCOL
-        return self._client.reached
+        return self._client.reached and not self._client.alert
 
 
 class _Client(aiomqtt.Client):
@@ -223,6 +223,9 @@ class _Client(aiomqtt.Client):
         self._odd_codes: dict[int, int] = {}
         self._arrived = arrived
         self._answers: dict[int, asyncio.Future[tuple[int, str]]] = {}
+        self._client.on_log = self._on_log
+        self.alert = ""
+        """What TLS said when the other side ended it; the library keeps that to its log."""
         self._ending: Ending | None = None
         self._said = ""
         self.thread_over = asyncio.Event()
@@ -338,8 +341,13 @@ class _Client(aiomqtt.Client):
                 by_broker=flags.is_disconnect_packet_from_server, reason=reason_code, properties=properties
             )
         if not self._connected.done():
-            self._connected.set_exception(aiomqtt.MqttError("the broker hung up before it answered"))
+            why = reasons.tls_alert(self.alert) if self.alert else "the broker hung up before it answered"
+            self._connected.set_exception(aiomqtt.MqttError(why))
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
+    def _on_log(self, client: Any, userdata: Any, level: int, text: str) -> None:  # noqa: ARG002 - paho's signature
+        if level == MQTT_LOG_ERR and "[SSL: " in text:
+            self.alert = text
 
     def _ended(self, *, by_broker: bool, reason: ReasonCode, properties: Any) -> Ending:
         if by_broker:

@@ -73,6 +73,21 @@ def refused_connection(code: int, name: str, said: str = "") -> str:
     return _sentence("the broker refused the connection", code, name, _CONNECT, said)
 
 
+def no_connection(text: str) -> str:
+    """Why there is no connection, by the library's words."""
+    return tls_alert(text) if "_ALERT_" in text else printable(text)
+
+
+def tls_alert(text: str) -> str:
+    """Why the broker ended TLS. `text` has OpenSSL's words in it, from `[SSL: ` on."""
+    said = printable(text[text.find("[SSL: ") :], _SAID)
+    if "CERTIFICATE_REQUIRED" in said or "HANDSHAKE_FAILURE" in said:
+        return f"the broker wants a certificate of ours: mqtt.cert, mqtt.key ({said})"
+    if "ALERT" in said and ("CERTIFICATE" in said or "UNKNOWN_CA" in said):
+        return f"the broker does not accept our certificate: mqtt.cert, mqtt.key ({said})"
+    return f"the broker ended TLS: {said}"
+
+
 def refused_publish(topic: str, code: int, name: str, said: str = "") -> str:
     """Why a publish was refused."""
     return _sentence(f"the broker refused {printable(topic)}", code, name, _PUBLISH, said)

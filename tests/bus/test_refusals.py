@@ -12,6 +12,7 @@ from streamwatch.bus.base import MAX_PAYLOAD, Outgoing
 from streamwatch.bus.client import CannotConnect
 from streamwatch.bus.mqtt import MqttBus
 from streamwatch.bus.options import BrokerOptions
+from streamwatch.bus.reasons import no_connection
 from streamwatch.bus.terms import Terms, packet_size
 from streamwatch.domain.clock import SystemClock
 from streamwatch.domain.errors import BusRefused, BusUnavailable
@@ -269,3 +270,15 @@ def test_terms_that_suffice_lack_nothing():
 @pytest.mark.parametrize(("payload", "size"), [(0, 12), (117, 129), (118, 131), (16_000, 16_013)])
 def test_the_size_of_a_packet(payload, size):
     assert packet_size(Outgoing("a/b/c", b"x" * payload), 1) == size
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("[SSL: SSLV3_ALERT_HANDSHAKE_FAILURE] sslv3 alert handshake failure", "wants a certificate of ours"),
+    ("failed: [SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert", "wants a certificate of ours"),
+    ("[SSL: SSLV3_ALERT_CERTIFICATE_EXPIRED] sslv3 alert certificate expired", "does not accept our certificate"),
+    ("[SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1 alert protocol version", "ended TLS: [SSL: TLSV1_ALERT_PROTOCOL"),
+    ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "[SSL: CERTIFICATE_VERIFY_FAILED]"),
+    ("timed out", "timed out"),
+])  # fmt: skip
+def test_what_ends_tls_is_said_with_what_to_do(text, said):
+    assert said in no_connection(text)

@@ -36,7 +36,7 @@ class Mosquitto:
         path = self.folder / "mosquitto.conf"
         path.write_text(f"user {getpass.getuser()}\n" + self._written())  # else root's broker becomes somebody else
         self._spawn(path)
-        await self._listening()
+        await self.listening(self.port)
 
     def _written(self) -> str:
         """The configuration, but for who runs it."""
@@ -58,11 +58,12 @@ class Mosquitto:
             await asyncio.to_thread(self._process.wait, 10)
             self._process = None
 
-    async def _listening(self) -> None:
+    async def listening(self, port: int) -> None:
+        """Wait until somebody answers there."""
         async with asyncio.timeout(10):
             while True:
                 try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
                 except OSError:
                     assert self._process is not None
                     assert self._process.poll() is None, (self.folder / "log").read_text()
@@ -110,19 +111,19 @@ class RecipeMosquitto(Mosquitto):
         return text
 
 
-def make_certificates(folder: Path) -> tuple[Path, Path, Path]:
-    """A certificate authority, and a certificate with its key for 127.0.0.1."""
+def make_certificates(folder: Path, *, name: str = "IP:127.0.0.1", days: int = 2) -> tuple[Path, Path, Path]:
+    """A certificate authority, and a certificate with its key for a name; `days` below 0: it has expired."""
     folder.mkdir(exist_ok=True)
     ca, ca_key = folder / "ca.pem", folder / "ca.key"
     cert, key, request = folder / "cert.pem", folder / "key.pem", folder / "request.pem"
     extra = folder / "extra"
-    extra.write_text("subjectAltName=IP:127.0.0.1\n")
+    extra.write_text(f"subjectAltName={name}\n")
     new_key = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     for command in (
         [*new_key, "-x509", "-days", "2", "-subj", "/CN=test authority", "-keyout", ca_key, "-out", ca],
-        [*new_key, "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", request],
+        [*new_key, "-subj", "/CN=edge-1", "-keyout", key, "-out", request],
         ["openssl", "x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial",
-         "-days", "2", "-extfile", extra, "-out", cert],
+         "-days", days, "-extfile", extra, "-out", cert],
     ):  # fmt: skip
         subprocess.run([str(part) for part in command], check=True, capture_output=True)
     return ca, cert, key
