@@ -36,6 +36,7 @@ from streamwatch.daemon.orders import Orders, lanes
 from streamwatch.daemon.outside import Outside
 from streamwatch.daemon.overhearing import AuditedGate, AuditedHandler
 from streamwatch.daemon.reception import Reception
+from streamwatch.daemon.rights import Rights
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.service import DaemonService, Parts
 from streamwatch.daemon.setup import Setup
@@ -290,6 +291,7 @@ def compose(
             node=config.node,
             boot_id=boot_id,
         ),
+        rights=Rights(prove=bus.prove_rights, complaints=bus.complaints, topics=topics, health=health, clock=clock),
         metrics=metrics,
         health=health,
         clock=clock,

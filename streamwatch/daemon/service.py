@@ -26,6 +26,7 @@ from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders
 from streamwatch.daemon.outside import Outside
+from streamwatch.daemon.rights import Rights
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.setup import Setup
 from streamwatch.domain.clock import Clock, rfc3339
@@ -122,6 +123,7 @@ class Parts:
     bases: Bases
     auditor: Auditor
     attestor: Attestor
+    rights: Rights
     metrics: Metrics
     health: Health
     clock: Clock
@@ -265,6 +267,8 @@ class DaemonService:
                 with suppress(BusUnavailable, BusRefused):
                     await p.herald.say_everything()
                     await p.herald.clear_stale()
+                p.rights.renew()
+            await p.rights.check()
             await p.clock.sleep(PULSE_S)
 
     async def _pulse(self) -> None:
@@ -383,6 +387,7 @@ class DaemonService:
             p.metrics.streams.labels(state.value).set(count)
         now = p.clock.monotonic()
         self._figures.show(now)
+        p.rights.look()
         connected = p.bus.connected
         p.metrics.connected.set(1 if connected else 0)
         if connected:

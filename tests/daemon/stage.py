@@ -30,6 +30,7 @@ from streamwatch.daemon.orders import Orders, lanes
 from streamwatch.daemon.outside import Outside
 from streamwatch.daemon.overhearing import AuditedGate
 from streamwatch.daemon.reception import Reception
+from streamwatch.daemon.rights import Rights
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.scribe import Scribe
 from streamwatch.daemon.service import DaemonService, Parts
@@ -224,6 +225,13 @@ class Stage:
                 node="edge-1",
                 boot_id="boot",
             ),
+            rights=Rights(
+                prove=self._prove,
+                complaints=lambda: self.complaints,
+                topics=self.topics,
+                health=self.health,
+                clock=clock,
+            ),
             metrics=self.metrics,
             health=self.health,
             clock=clock,
@@ -233,11 +241,18 @@ class Stage:
             commands_dropped=lambda: 0,
         )
         self.granted: list[Grant] = []
+        self.complaints: dict[str, str] = {}
+        self.proved: list[str] = []
+        self.rights_missing: dict[str, str] = {}
         self.service = DaemonService(parts, setup)
 
     def _heard(self, event: AlertEvent) -> None:
         self.delivery.call()
         self.auditor.alert(event)
+
+    async def _prove(self, *topics: str) -> dict[str, str]:
+        self.proved.extend(topics)
+        return {topic: why for topic, why in self.rights_missing.items() if topic in topics}
 
     async def _regrant(self, wanted: Grant) -> None:
         self.granted.append(wanted)

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "alerts.ulid": "ids of our own making; those of commands are checked by a pattern, in the target `commands`",
     "alerts.voice": "documents, by the target `documents`",
     "audit.segments": "names of files in our own folder; what stands in them is read by `audit.chain`",
+    "bus.client": "the identifier in a PUBACK, two bytes; packets are read by the library, bad ones end all",
     "bus.inbox": "lanes of topics that `bus.topics` has read",
     "config.addresses": "by the target `config`",
     "config.fields": "by the target `config`",
