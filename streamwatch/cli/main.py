@@ -24,6 +24,7 @@ EXAMPLES = {
     "run": "streamwatch run config/minimal.yaml",
     "check": "streamwatch check --connect config/streamwatch.yaml",
     "coverage": "streamwatch coverage config/minimal.yaml --watch",
+    "audit": "streamwatch audit verify config/minimal.yaml",
     "watch": "streamwatch watch rtmp://127.0.0.1/live/lobby --gap 2s",
     "probe": "streamwatch probe http://127.0.0.1:8080/hls/lobby.m3u8 --json",
     "demo": "streamwatch demo --until-alert",
