@@ -32,3 +32,16 @@ class Ulids:
 
 def _encoded(value: int) -> str:
     return "".join(_ALPHABET[(value >> (5 * place)) & 31] for place in reversed(range(_LENGTH)))
+
+
+def earliest(at: float) -> str:
+    """The first name that could be made at `at` (wall seconds since the epoch); names of later alerts sort after it."""
+    return _encoded(min(max(int(at * 1000), 0), 2**48 - 1) << (8 * _RANDOM_BYTES))
+
+
+def made_at(name: str) -> float:
+    """When a name was made, in wall seconds since the epoch. Raises ValueError for what is no ULID."""
+    value = 0
+    for letter in name[:10]:
+        value = value << 5 | _ALPHABET.index(letter)
+    return (value % 2**48) / 1000

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamwatch.app.asking import broker_options
 from streamwatch.app.draft import model_problems
 from streamwatch.app.equipment import Equipped, desk_rules, equip, rule_settings
 from streamwatch.app.grants import grant_of
@@ -71,20 +72,7 @@ class Settings:
     @property
     def broker(self) -> BrokerOptions:
         """How to reach the broker."""
-        mqtt = self.config.mqtt
-        return BrokerOptions(
-            url=mqtt.url,
-            node=self.config.node,
-            username=mqtt.username,
-            password=mqtt.password.get_secret_value() if mqtt.password else None,
-            ca=self._beside(mqtt.ca),
-            cert=self._beside(mqtt.cert),
-            key=self._beside(mqtt.key),
-            protocol=mqtt.protocol.value,
-        )
-
-    def _beside(self, name: str | None) -> Path | None:
-        return None if name is None else self.loaded.beside(name)
+        return broker_options(self.loaded)
 
 
 def read(path: Path, *, before: Settings | None = None) -> Settings:

@@ -180,6 +180,8 @@ class Connection:
             values.update(MessageExpiryInterval=message.expiry_s)
         if message.correlation is not None:
             values.update(CorrelationData=message.correlation)
+        if message.response_topic is not None:
+            values.update(ResponseTopic=message.response_topic)
         return _properties(PacketTypes.PUBLISH, **values)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from streamwatch.cli.alerts_words import explain
 from streamwatch.coverage import recall
 from streamwatch.coverage.tally import Tally
 from streamwatch.domain.alerts import Alert, AlertEvent, Event
@@ -19,6 +20,7 @@ from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.errors import LedgerError, OutsideError
 from streamwatch.domain.streams import StreamId
 from streamwatch.ledger.database import FILE
+from streamwatch.ledger.reading import Wanted, reading
 from streamwatch.ledger.retention import Due
 from streamwatch.ledger.sqlite import SqliteLedger
 from tests.fakes.clock import FakeClock
@@ -80,6 +82,7 @@ def _read(folder: Path) -> None:
             lambda: ledger.find("alert-1"),
             lambda: ledger.recall("mutes"),
             lambda: ledger.seen("r"),
+            lambda: _told(folder),
             lambda: ledger.prune(Due(confirmed=0.0, dismissed=0.0, unconfirmed=0.0)),
         ):
             with contextlib.suppress(LedgerError):
@@ -90,6 +93,15 @@ def _read(folder: Path) -> None:
                 recall.load(record, Tally(0.0))
     finally:
         ledger.close()
+
+
+def _told(folder: Path) -> None:
+    """What a person's command reads of it."""
+    with contextlib.suppress(OutsideError), reading(folder) as told:
+        for alert in told.alerts(Wanted(), limit=10):
+            explain(alert, told.steps(alert.id))
+        told.find("alert-1")
+        told.tally(from_id="")
 
 
 def check_coverage(data: bytes) -> None:
