@@ -108,3 +108,7 @@ class Answer:
     alert_id: str = ""
     seq: int | None = None
     """Number of the event that this verdict caused."""
+    stream: StreamId | None = None
+    """The stream that a verdict was about."""
+    rule: str = ""
+    """Its alert's rule."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
+from streamwatch.alerts import ulid
 from streamwatch.alerts.base import DeskRule, Store
 from streamwatch.alerts.quiet import Key, QuietSpells
 from streamwatch.alerts.remembering import cools, remember_closed, remember_informed
@@ -12,7 +14,7 @@ from streamwatch.alerts.voice import Entry, Voice, read
 from streamwatch.domain.alerts import CloseReason, Event
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import LedgerError
-from streamwatch.domain.streams import StreamId
+from streamwatch.domain.streams import NODE, StreamId
 
 
 class Book:
@@ -53,8 +55,9 @@ class Book:
         """Take up an alert that has just been opened, or opened again."""
         self._open[entry.key] = entry
         self._quiet.forget(entry.key)
-        self._voice.schedule_reminder(entry)
-        self.restanding.add(entry.alert.stream)
+        self._voice.schedule(entry)
+        if entry.alert.stream != NODE:
+            self.restanding.add(entry.alert.stream)
 
     def restore(self) -> None:
         """Take up what the ledger holds: open alerts, and what closed ones still mean."""
@@ -64,8 +67,9 @@ class Book:
             if entry is None:
                 continue
             entry.spoken_at = now
+            entry.waits_since = now - max(self._clock.now().timestamp() - waits_since(entry), 0.0)
             self._open[entry.key] = entry
-            self._voice.schedule_reminder(entry)
+            self._voice.schedule(entry)
             remember_informed(self._quiet, entry, stream=alert.stream, now=now, age_s=0.0)
         remember_closed(self._store, self._quiet, rules=self._rules, clock=self._clock, open_keys=self._open)
 
@@ -107,6 +111,14 @@ class Book:
             at=self._clock.now(),
             last_seen=entry.document.last_seen_at,
             now=self._clock.monotonic(),
-            cooldown_s=rule.spec.cooldown_s if rule and cools(alert, reason) else 0.0,
+            cooldown_s=rule.spec.cooldown_s if rule and cools(alert, reason, entry.document.human) else 0.0,
         )
-        self.restanding.add(alert.stream)
+        if alert.stream != NODE:
+            self.restanding.add(alert.stream)
+
+
+def waits_since(entry: Entry) -> float:
+    """Wall seconds since the epoch at which somebody should have begun to look: opened, raised, or judged anew."""
+    document = entry.document
+    stamps = [document.human.at if document.human else None, document.raised.at if document.raised else None]
+    return max(ulid.seconds(entry.alert.id), *(datetime.fromisoformat(at).timestamp() for at in stamps if at), 0.0)

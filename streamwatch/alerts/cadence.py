@@ -1,8 +1,13 @@
-"""How often an open alert speaks: pure figures, each with its reason."""
+"""How often an open alert speaks, and when it becomes graver: pure, each figure with its reason."""
 
 from __future__ import annotations
 
-from streamwatch.domain.decisions import Severity
+from datetime import datetime
+from typing import Literal
+
+from streamwatch.alerts.parts import Moment
+from streamwatch.domain.alerts import Alert
+from streamwatch.domain.decisions import RuleSpec, Severity
 
 UPDATE_EVERY_S = 10.0
 """While hits go on, people see at least so often that it is still happening; more often would bury other alerts."""
@@ -18,3 +23,18 @@ def reminder_after(severity: Severity, reminders: int) -> float | None:
     """Seconds from the last spoken event to the next reminder, after so many reminders; None: never."""
     first = _FIRST_REMINDER_S.get(severity)
     return None if first is None else first * min(2 ** min(reminders, 16), _BACKOFF_LIMIT)
+
+
+def graver(
+    spec: RuleSpec, alert: Alert, *, score: float, first: Moment, last: Moment
+) -> tuple[Severity, Literal["score", "duration"]] | None:
+    """The severity that an open alert takes on now by its rule, and why; None where it stays. It never falls."""
+    when = spec.raise_
+    if when is None or alert.severity is Severity.TEST or when.to.rank >= alert.severity.rank:
+        return None
+    if when.score is not None and score >= when.score:
+        return when.to, "score"
+    lasted_s = (datetime.fromisoformat(last.at) - datetime.fromisoformat(first.at)).total_seconds()
+    if when.after_s is not None and lasted_s >= when.after_s:
+        return when.to, "duration"
+    return None

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 
 from streamwatch.alerts import ulid
 from streamwatch.alerts.base import Answer, Result
-from streamwatch.alerts.document import MAX_MODERATOR, MAX_NOTE
+from streamwatch.alerts.parts import MAX_MODERATOR, MAX_NOTE
 from streamwatch.alerts.quiet import MUTE_LIMIT_S
 from streamwatch.domain.alerts import Verdict
 from streamwatch.domain.streams import AgeBand

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -16,17 +16,20 @@ import structlog
 from streamwatch.alerts import document as documents
 from streamwatch.alerts.base import Answer, DeskRule, Notes, Result, Store, StreamFacts
 from streamwatch.alerts.book import Book
-from streamwatch.alerts.cadence import SCORE_STEP, UPDATE_EVERY_S
-from streamwatch.alerts.document import Human
+from streamwatch.alerts.cadence import SCORE_STEP, UPDATE_EVERY_S, graver
+from streamwatch.alerts.floods import Flood, Floods
+from streamwatch.alerts.judging import Judging
+from streamwatch.alerts.parts import MAX_EXAMPLES, Raised
+from streamwatch.alerts.policy import LifePolicy
+from streamwatch.alerts.preservation import Preservation
 from streamwatch.alerts.quiet import INFORMATIONAL_EVERY_S, MUTE_LIMIT_S, Held, Key, QuietSpells
 from streamwatch.alerts.ulid import Ulids
-from streamwatch.alerts.verdicts import Weighed, needs_two, shown_name, weigh
+from streamwatch.alerts.verdicts import needs_two, shown_name
 from streamwatch.alerts.voice import Entry, Listener, Voice
 from streamwatch.domain.alerts import Alert, CloseReason, Event, Verdict
 from streamwatch.domain.clock import Clock, rfc3339
 from streamwatch.domain.decisions import Decision, Kind, Level, Severity, Standing
-from streamwatch.domain.streams import StreamId
-from streamwatch.domain.urls import printable
+from streamwatch.domain.streams import NODE, StreamId
 
 _log = structlog.get_logger(__name__)
 
@@ -49,19 +52,28 @@ class AlertDesk:
         self._node = node
         self._boot_id = boot_id
         self._ulids = ulids or Ulids(clock)
-        self._voice = Voice(store=store, clock=clock, boot_id=boot_id, listener=listener)
+        self._policy = LifePolicy()
+        self._voice = Voice(store=store, clock=clock, boot_id=boot_id, listener=listener, policy=lambda: self._policy)
         self._quiet = QuietSpells(notes)
         self._rules: dict[str, DeskRule] = {}
         self._book = Book(store=store, quiet=self._quiet, voice=self._voice, clock=clock, rules=self._rules)
+        self._floods = Floods()
+        self._shown: dict[StreamId, str] = {}
+        """Ids of flooding streams as documents show them."""
+        self._preservation = Preservation(notes)
+        self._judging = Judging(
+            book=self._book, voice=self._voice, floods=self._floods, preservation=self._preservation, clock=clock
+        )
         self._held_back: set[Key] = set()
-        """Rules at alarm whose alert a cool-down or mute holds back."""
+        """Rules at alarm whose alert a cool-down, mute or flood holds back."""
         self.held: Counter[Held] = Counter()
         """Alarms that opened no alert, by reason; counted per observation."""
 
     # --- what the rules are, and what stood before ---------------------------------------------------------------
 
-    def configure(self, rules: Iterable[DeskRule]) -> None:
+    def configure(self, rules: Iterable[DeskRule], policy: LifePolicy | None = None) -> None:
         """Use these rules from now on. Open alerts of a rule that is gone stay until their stream ends or a verdict."""
+        self._policy = policy or self._policy
         self._rules.clear()
         self._rules.update((rule.spec.name, rule) for rule in rules)
 
@@ -71,7 +83,10 @@ class AlertDesk:
         Open alerts of streams that no longer exist close with reason `restart`; all others stay open.
         """
         self._quiet.restore()
+        self._preservation.restore()
         self._book.restore()
+        for entry in self._book.entries:
+            self._await_answer(entry)
         if known_streams is not None:
             self.close_unknown(known_streams)
 
@@ -95,7 +110,7 @@ class AlertDesk:
             case Level.ALARM if entry is None:
                 self._consider(rule, facts, decision)
             case Level.ALARM if entry is not None:
-                self._go_on(entry, facts, decision)
+                self._go_on(rule, entry, facts, decision)
             case Level.CALM if entry is not None and not entry.reopened:
                 self._book.close(entry, CloseReason.QUIET, still_live=facts.still_live)
             case _:
@@ -113,15 +128,24 @@ class AlertDesk:
         self.ended(stream)
 
     def tick(self) -> None:
-        """Let time work: reminders, closes that the store refused before. Call it about once a second."""
+        """Let time work: reminders, escalations, missed answers, floods, closes that the store refused before.
+
+        Call it about once a second. Raises LedgerError; the next call goes on.
+        """
         now = self._clock.monotonic()
         self._book.close_due()
         self._quiet.tick(now=now, wall=self._clock.now())
         for entry in self._book.entries:
-            if entry.remind_at is not None and now >= entry.remind_at:
-                self._voice.speak(entry, Event.REMINDER)
-                entry.reminders += 1
-                self._voice.schedule_reminder(entry)
+            if entry.escalate_at is not None and now >= entry.escalate_at:
+                self._remind(entry, escalated=rfc3339(self._clock.now()))
+            elif entry.remind_at is not None and now >= entry.remind_at:
+                self._remind(entry)
+        for alert_id in self._preservation.due(now=now, expect=self._policy.preserve_answer):
+            missing = self._book.find(alert_id)
+            if missing is not None:
+                self._judging.tell_preservation(missing, "overdue")
+            self._preservation.missed(alert_id, now=now)
+        self._tick_floods(now)
 
     def resync(self) -> int:
         """Say every open alert again, as `updated` with a new number. Returns how many."""
@@ -131,29 +155,23 @@ class AlertDesk:
 
     # --- what people say -----------------------------------------------------------------------------------------
 
-    def verdict(self, *, alert_id: str, verdict: Verdict, moderator: str = "", note: str = "") -> Answer:
-        """Apply a person's verdict to an alert, open or closed. Raises LedgerError: nothing happened."""
-        entry = self._book.find(alert_id)
-        if entry is None:
-            return Answer(Result.REFUSED, "no such alert", alert_id)
-        name = shown_name(moderator)
-        weighed = weigh(
-            verdict,
-            moderator=name,
-            human=entry.document.human,
-            four_eyes=needs_two(entry.alert.severity, entry.alert.kind),
-        )
-        if weighed.result is Result.REFUSED:
-            return Answer(Result.REFUSED, weighed.why, alert_id)
-        if weighed.reopened and (self._book.at(entry.key) or entry).alert.id != alert_id:
-            return Answer(Result.REFUSED, "another alert of this stream and rule is open", alert_id)
-        changes: dict[str, Any] = {}
-        if weighed.says is not None:
-            at = rfc3339(self._clock.now())
-            note = printable(note, documents.MAX_NOTE)
-            changes["human"] = Human(verdict=weighed.says, moderator=name, at=at, note=note)
-        self._apply(entry, weighed, changes)
-        return Answer(weighed.result, "", alert_id, entry.alert.seq)
+    def verdict(
+        self, *, alert_id: str, verdict: Verdict, moderator: str = "", note: str = "", viewed_s: float | None = None
+    ) -> Answer:
+        """Apply a person's verdict to an alert, open or closed. Raises LedgerError: nothing happened.
+
+        `viewed_s`: seconds of the stream that they looked at before, where they say so.
+        """
+        return self._judging.verdict(alert_id, verdict, moderator=moderator, note=note, viewed_s=viewed_s)
+
+    def preserve_ack(self, *, alert_id: str, kept: bool) -> Answer:
+        """Whoever records has kept the span of an alert, or could not. Raises LedgerError: nothing happened."""
+        return self._judging.preserve_ack(alert_id, kept=kept)
+
+    @property
+    def unpreserved(self) -> str:
+        """Spans of which nobody confirmed that they are kept, in words; empty where all is well."""
+        return self._preservation.trouble(now=self._clock.monotonic())
 
     def mute(self, *, stream: StreamId, rule: str | None = None, for_s: float, moderator: str = "") -> Answer:
         """Open no new alert of a rule (None: of any that may be muted) on a stream for a while, at most an hour.
@@ -213,6 +231,10 @@ class AlertDesk:
             self.held[held] += 1
             self._held_back.add(key)
             return
+        if self._floods_over(rule, facts):
+            self.held[Held.FLOOD] += 1
+            self._held_back.add(key)
+            return
         opened = documents.opened(
             alert_id=self._ulids.new(),
             node=self._node,
@@ -221,9 +243,11 @@ class AlertDesk:
             facts=facts,
             decision=decision,
             at=self._clock.now(),
+            preserve_within_s=self._policy.preserve_within_s,
         )
-        trigger = self._trigger(key, decision)
-        self._book.add(self._voice.open(opened, rule.spec, facts.id, triggered=trigger))
+        entry = self._voice.open(opened, rule.spec, facts.id, triggered=self._trigger(key, decision))
+        self._book.add(entry)
+        self._await_answer(entry)
         self._held_back.discard(key)
         if informational:
             self._quiet.informed(facts.id, until=now + INFORMATIONAL_EVERY_S)
@@ -239,7 +263,7 @@ class AlertDesk:
         first = decision.hits[0] if decision.hits else decision.first_seen
         return first.arrival if first else None
 
-    def _go_on(self, entry: Entry, facts: StreamFacts, decision: Decision) -> None:
+    def _go_on(self, rule: DeskRule, entry: Entry, facts: StreamFacts, decision: Decision) -> None:
         entry.reopened = False
         told = entry.document
         if told.trace.informational:
@@ -249,6 +273,10 @@ class AlertDesk:
         trace = entry.unspoken.get("trace", told.trace)
         trace = trace.model_copy(update={"signals": documents.merged(trace.signals, facts.signals)})
         entry.unspoken = {**seen, "stream": stream, "still_live": facts.still_live, "trace": trace}
+        raised = graver(rule.spec, entry.alert, score=seen["score"], first=told.first_seen, last=seen["last_seen"])
+        if raised is not None:
+            self._raise(entry, *raised)
+            return
         hits_go_on = seen["last_seen"] != told.last_seen
         due = self._clock.monotonic() - entry.spoken_at >= UPDATE_EVERY_S
         if (
@@ -259,26 +287,73 @@ class AlertDesk:
         ):
             self._voice.speak(entry, Event.UPDATED)
 
-    def _apply(self, entry: Entry, weighed: Weighed, changes: dict[str, Any]) -> None:
-        was_open = entry.alert.open
-        if weighed.dismissed:
-            if was_open:
-                self._book.close(entry, CloseReason.VERDICT, still_live=entry.document.still_live, **changes)
-            else:
-                self._voice.speak(entry, Event.UPDATED, open_=False, **changes)
-                if self._book.at(entry.key) is None:
-                    self._book.cool_down(entry, CloseReason.VERDICT)
-            return
-        open_ = was_open or weighed.reopened
-        if weighed.reopened and not was_open:
-            changes["close_reason"] = None
-        self._voice.speak(entry, Event.UPDATED, open_=open_, acknowledged=weighed.acknowledged, **changes)
-        if weighed.reopened and not was_open:
-            entry.reopened = True
-            self._book.add(entry)
-        if open_:
-            entry.reminders = 0
-            self._voice.schedule_reminder(entry)
+    def _raise(self, entry: Entry, to: Severity, because: str) -> None:
+        """An open alert became graver: somebody shall look again, also where somebody has."""
+        raised = Raised.model_validate(
+            {"from": entry.alert.severity, "at": rfc3339(self._clock.now()), "because": because}
+        )
+        self._voice.speak(entry, Event.UPDATED, severity=to, raised=raised, acknowledged=False)
+        entry.reminders = 0
+        entry.waits_since = self._clock.monotonic()
+        self._voice.schedule(entry)
+
+    def _remind(self, entry: Entry, **changes: Any) -> None:
+        self._voice.speak(entry, Event.REMINDER, **changes)
+        entry.reminders += 1
+        self._voice.schedule(entry)
+
+    def _await_answer(self, entry: Entry) -> None:
+        """Whoever records shall answer until the deadline that the alert names."""
+        asked = entry.document.preserve
+        if asked.deadline is not None and asked.state == "asked":
+            left = (datetime.fromisoformat(asked.deadline) - self._clock.now()).total_seconds()
+            self._preservation.asked(entry.alert.id, deadline=self._clock.monotonic() + max(left, 0.0))
+
+    # --- many streams at once ------------------------------------------------------------------------------------
+
+    def _floods_over(self, rule: DeskRule, facts: StreamFacts) -> bool:
+        """Whether a summary speaks for this opening. What is urgent or known always opens an alert of its own too."""
+        policy, spec = self._policy, rule.spec
+        if spec.severity is Severity.TEST:
+            return False
+        now, wall = self._clock.monotonic(), self._clock.now()
+        flood = self._floods.opens(
+            spec.name, facts.id, now=now, wall=wall, limit=policy.flood_streams, within_s=policy.flood_within_s
+        )
+        if flood is None:
+            return False
+        self._shown[facts.id] = facts.shown or facts.id
+        self._sum_up(rule, flood)
+        return not flood.released and _mutable(rule)
+
+    def _sum_up(self, rule: DeskRule, flood: Flood) -> None:
+        newest = [self._shown.get(stream, stream) for stream in list(flood.streams)[-MAX_EXAMPLES:]]
+        count, entry = len(flood.streams), self._book.at((NODE, rule.spec.name))
+        if entry is not None:
+            if entry.document.summary is None or entry.document.summary.streams != count:
+                entry.unspoken["summary"] = documents.summary_part(rule, newest, count, flood.since)
+        elif not flood.told:
+            opened = documents.summary(
+                alert_id=self._ulids.new(),
+                node=self._node,
+                boot_id=self._boot_id,
+                rule=rule,
+                shown=newest,
+                streams=count,
+                since=flood.since,
+            )
+            self._book.add(self._voice.open(opened, rule.spec, NODE, triggered=None))
+        flood.told = True
+
+    def _tick_floods(self, now: float) -> None:
+        self._floods.over(now=now, within_s=self._policy.flood_within_s)
+        for entry in self._book.entries:
+            if entry.alert.stream != NODE:
+                continue
+            if self._floods.of(entry.alert.rule) is None and not entry.reopened:
+                self._book.close(entry, CloseReason.QUIET, still_live=True)
+            elif entry.unspoken and now - entry.spoken_at >= UPDATE_EVERY_S:
+                self._voice.speak(entry, Event.UPDATED)
 
 
 def _mutable(rule: DeskRule) -> bool:

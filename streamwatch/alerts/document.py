@@ -10,119 +10,49 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from streamwatch.alerts import ulid
 from streamwatch.alerts.base import DeskRule, RiskSignal, StreamFacts
 from streamwatch.alerts.fitting import MAX_TEXT, compact, fitted
+from streamwatch.alerts.parts import (
+    MAX_EVIDENCE,
+    MAX_EXAMPLES,
+    MAX_LATENCY_MS,
+    MAX_SIGNALS,
+    MAX_URL,
+    DetectorPart,
+    DiscoveryHold,
+    EvidenceLine,
+    Human,
+    Moment,
+    Part,
+    Preserve,
+    Raised,
+    Score,
+    SignalPart,
+    Stamp,
+    StreamPart,
+    Summary,
+    Text,
+    Trace,
+)
 from streamwatch.domain.alerts import CloseReason, Event
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.decisions import Decision, Hit, Kind, Severity
 from streamwatch.domain.media import Aim
+from streamwatch.domain.streams import NODE
 from streamwatch.domain.urls import printable
 
 PRE_ROLL = timedelta(seconds=30)
 """What led up to the first triggering frame is kept by whoever records: it shows how the scene began."""
 POST_ROLL = timedelta(seconds=10)
 """The last hit is not the end of the scene, only of what we saw of it."""
-MAX_EVIDENCE = 8
-MAX_SIGNALS = 4
-"""Risk signals in a trace, the strongest first: who wants to know more asks the systems that sent them."""
-MAX_MODERATOR = 128
-MAX_NOTE = 500
-_MAX_LATENCY_MS = 10**12
-_URL = 600
+_ABSENT = ("close_reason", "escalated", "raised", "discovery_hold", "summary")
+_ABSENT_OF_TRACE = ("informational", "confirmed_by", "signals")
 
 
-def _is_instant(text: str) -> str:
-    """The text; raises ValueError for a month 13: what a damaged ledger says must not come up when it is used."""
-    datetime.fromisoformat(text)
-    return text
-
-
-Stamp = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"), AfterValidator(_is_instant)]
-Score = Annotated[float, Field(ge=0, le=1)]
-Text = Annotated[str, Field(max_length=MAX_TEXT)]
-HumanVerdict = Literal["acknowledge", "confirm", "escalate", "proposed_dismissal", "dismiss", "reopen"]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Moment(_Part):
-    """An instant on the wall clock (UTC) and in the stream's media time (seconds)."""
-
-    at: Stamp
-    media_s: Annotated[float, Field(ge=-1e10, le=1e10)]
-
-
-class EvidenceLine(Moment):
-    """One frame that counted."""
-
-    score: Score
-    look: Aim | None = None
-    """How it was seen: `key`, `inner`, `between`, or `back` from what was received before; absent where not known."""
-
-
-class StreamPart(_Part):
-    """Which stream."""
-
-    id: Text
-    name: Text
-    origin: Text
-    session: Text
-    watch_url: Annotated[str, Field(max_length=_URL)] | None
-
-
-class SignalPart(_Part):
-    """What another system had said about the stream: why it was looked at more often, and no evidence."""
-
-    source: Annotated[str, Field(max_length=64)]
-    strength: Score
-    because: Text
-    at: Stamp
-
-
-class Trace(_Part):
-    """What the rule asked for before it opened, how that was met, and what others had said."""
-
-    open_score: Score
-    hits: Annotated[int, Field(ge=0, le=1000)]
-    within_s: Annotated[float, Field(ge=0, le=1e6)]
-    confirmed_by: Literal["looks", "look-back"] | None = None
-    """`look-back`: at least one hit came from what was already received; `looks`: none. Absent where not known."""
-    signals: Annotated[tuple[SignalPart, ...], Field(max_length=MAX_SIGNALS)] = ()
-    """Risk signals that stood when it opened, or came since; the strongest first. Absent where there were none."""
-    informational: Literal[True] | None = None
-    """Present where a test rule fired on a stream on which tests do not count."""
-
-
-class DetectorPart(_Part):
-    """Which model judged."""
-
-    name: Text
-    version: Text
-    sha256: Annotated[str, Field(max_length=64)]
-
-
-class Preserve(_Part):
-    """The span (UTC) that whoever records the stream is asked to keep."""
-
-    from_: Annotated[Stamp, Field(alias="from")]
-    to: Stamp
-
-
-class Human(_Part):
-    """The newest word of a person."""
-
-    verdict: HumanVerdict
-    moderator: Annotated[str, Field(max_length=MAX_MODERATOR)]
-    at: Stamp
-    note: Annotated[str, Field(max_length=MAX_NOTE)]
-
-
-class AlertDocument(_Part):
+class AlertDocument(Part):
     """One message about one alert; `(alert_id, seq)` identifies it."""
 
     schema_: Literal["streamwatch.alert/1"] = Field(alias="schema")
@@ -144,19 +74,28 @@ class AlertDocument(_Part):
     trace: Trace
     detector: DetectorPart
     preserve: Preserve
-    latency_ms: Annotated[int, Field(ge=0, le=_MAX_LATENCY_MS)] | None
+    latency_ms: Annotated[int, Field(ge=0, le=MAX_LATENCY_MS)] | None
     """From the arrival of the first triggering frame's packet to the hand-over to the broker; null on later events."""
     human: Human | None
     close_reason: CloseReason | None = None
     """Present once the alert is closed."""
+    escalated: Stamp | None = None
+    """Since when it is said on `P/escalations` too: nobody acknowledged it in time, or a person escalated it."""
+    raised: Raised | None = None
+    """The newest change of `severity`; absent where there was none."""
+    discovery_hold: DiscoveryHold | None = None
+    summary: Summary | None = None
+    """Present where the alert speaks of many streams; `stream` then names none of them."""
 
     def encode(self) -> str:
         """The JSON text, at most `MAX_BYTES - LATENCY_RESERVE`: evidence, then texts are shortened until it fits."""
         data = self.model_dump(mode="json", by_alias=True)
-        trace = data["trace"]
-        absent = [(data, "close_reason"), *((trace, name) for name in ("informational", "confirmed_by", "signals"))]
-        for part, name in (*absent, *((line, "look") for line in data["evidence"])):
-            if not part[name]:
+        for part, names in ((data, _ABSENT), (data["trace"], _ABSENT_OF_TRACE)):
+            for name in names:
+                if not part[name]:
+                    del part[name]
+        for part in (data["preserve"], *data["evidence"], data["human"] or {}):
+            for name in [name for name, value in part.items() if value is None]:
                 del part[name]
         return fitted(data)
 
@@ -176,9 +115,18 @@ class AlertDocument(_Part):
 
 
 def opened(
-    *, alert_id: str, node: str, boot_id: str, rule: DeskRule, facts: StreamFacts, decision: Decision, at: datetime
+    *,
+    alert_id: str,
+    node: str,
+    boot_id: str,
+    rule: DeskRule,
+    facts: StreamFacts,
+    decision: Decision,
+    at: datetime,
+    preserve_within_s: float = 300.0,
 ) -> AlertDocument:
     """The first document of an alert. `at` stands in where the decision names no frame (a restored watcher)."""
+    test = rule.spec.severity is Severity.TEST
     spec = rule.spec
     first = decision.first_seen or (decision.hits[0] if decision.hits else None)
     first_seen = _moment(first) if first else Moment(at=rfc3339(at), media_s=0.0)
@@ -209,12 +157,8 @@ def opened(
             signals=merged((), facts.signals),
             informational=True if spec.severity is Severity.TEST and not facts.tests else None,
         ),
-        detector=DetectorPart(
-            name=printable(rule.detector.name, MAX_TEXT),
-            version=printable(rule.detector.version, MAX_TEXT),
-            sha256=printable(rule.detector.sha256, 64),
-        ),
-        preserve=preserve(first_seen, last_seen),
+        detector=detector_part(rule),
+        preserve=preserve(first_seen, last_seen, deadline=None if test else at + timedelta(seconds=preserve_within_s)),
         latency_ms=None,
         human=None,
     )
@@ -223,13 +167,22 @@ def opened(
 def stream_part(facts: StreamFacts) -> StreamPart:
     """A stream's facts, bounded. An address too long to be shown whole is not shown: half a link leads nowhere."""
     url = facts.watch_url
-    usable = bool(url) and len(url.encode("utf-8", "replace")) <= _URL and printable(url, _URL) == url
+    usable = bool(url) and len(url.encode("utf-8", "replace")) <= MAX_URL and printable(url, MAX_URL) == url
     return StreamPart(
         id=printable(facts.shown or facts.id, MAX_TEXT),
         name=printable(facts.name, MAX_TEXT),
         origin=printable(facts.origin, MAX_TEXT),
         session=printable(facts.session, MAX_TEXT),
         watch_url=url if usable else None,
+    )
+
+
+def detector_part(rule: DeskRule) -> DetectorPart:
+    """Which model judges a rule, bounded."""
+    return DetectorPart(
+        name=printable(rule.detector.name, MAX_TEXT),
+        version=printable(rule.detector.version, MAX_TEXT),
+        sha256=printable(rule.detector.sha256, 64),
     )
 
 
@@ -240,7 +193,7 @@ def seen_again(document: AlertDocument, decision: Decision) -> dict[str, Any]:
     return {
         "last_seen": newest,
         "score": max(document.score, rounded(decision.score)),
-        "preserve": preserve(document.first_seen, newest),
+        "preserve": preserve(document.first_seen, newest, told=document.preserve),
     }
 
 
@@ -261,10 +214,67 @@ def merged(told: tuple[SignalPart, ...], standing: Iterable[RiskSignal]) -> tupl
     return tuple(sorted(parts.values(), key=lambda part: (-part.strength, part.source))[:MAX_SIGNALS])
 
 
-def preserve(first: Moment, last: Moment) -> Preserve:
-    """The span to keep, around what was seen."""
+def preserve(
+    first: Moment, last: Moment, *, deadline: datetime | None = None, told: Preserve | None = None
+) -> Preserve:
+    """The span to keep, around what was seen. `told`: what was asked for before, and answered.
+
+    Media time is left out where it went back in between: a new session began, and counts anew.
+    """
     start = datetime.fromisoformat(first.at) - PRE_ROLL
-    return Preserve.model_validate({"from": rfc3339(start), "to": rfc3339(datetime.fromisoformat(last.at) + POST_ROLL)})
+    end = datetime.fromisoformat(last.at) + POST_ROLL
+    evenly = last.media_s >= first.media_s
+    roll = PRE_ROLL.total_seconds()
+    before = max(first.media_s - roll, min(first.media_s, 0.0))
+    return Preserve(
+        **{"from": rfc3339(start)},
+        to=rfc3339(end),
+        from_media_s=round(before, 3) if evenly else None,
+        to_media_s=round(last.media_s + POST_ROLL.total_seconds(), 3) if evenly else None,
+        pre_roll_s=roll,
+        deadline=told.deadline if told else rfc3339(deadline) if deadline else None,
+        state=told.state if told else "asked" if deadline else None,
+    )
+
+
+def summary(
+    *, alert_id: str, node: str, boot_id: str, rule: DeskRule, shown: Sequence[str], streams: int, since: datetime
+) -> AlertDocument:
+    """The first document of an alert about many streams. `shown`: some of their ids as documents show them."""
+    spec = rule.spec
+    moment = Moment(at=rfc3339(since), media_s=0.0)
+    return AlertDocument(
+        schema="streamwatch.alert/1",
+        alert_id=alert_id,
+        event=Event.OPENED,
+        seq=1,
+        boot_id=printable(boot_id, MAX_TEXT),
+        node=printable(node, MAX_TEXT),
+        severity=spec.severity,
+        rule=printable(spec.name, MAX_TEXT),
+        label=printable(spec.label, MAX_TEXT),
+        kind=spec.kind,
+        stream=StreamPart(id=NODE, name="", origin="", session="", watch_url=None),
+        still_live=True,
+        first_seen=moment,
+        last_seen=moment,
+        score=rounded(spec.open.score),
+        evidence=(),
+        trace=Trace(open_score=rounded(spec.open.score), hits=spec.open.hits, within_s=spec.open.within_s),
+        detector=detector_part(rule),
+        preserve=preserve(moment, moment),
+        latency_ms=None,
+        human=None,
+        summary=summary_part(rule, shown, streams, since),
+    )
+
+
+def summary_part(rule: DeskRule, shown: Sequence[str], streams: int, since: datetime) -> Summary:
+    """How many streams, since when, and the question that people must answer."""
+    name = printable(rule.spec.name, 100)
+    says = f"{streams} streams opened rule {name} since {since:%H:%M} UTC: model or configuration fault?"
+    examples = tuple(printable(one, MAX_TEXT) for one in shown[-MAX_EXAMPLES:])
+    return Summary(streams=streams, since=rfc3339(since), examples=examples, says=says)
 
 
 def at_millis(at: datetime) -> datetime:
@@ -283,7 +293,7 @@ def with_latency(body: str, latency_ms: int) -> str:
     data = json.loads(body)
     if data["latency_ms"] is not None:
         return body
-    data["latency_ms"] = min(max(latency_ms, 0), _MAX_LATENCY_MS)
+    data["latency_ms"] = min(max(latency_ms, 0), MAX_LATENCY_MS)
     return compact(data)
 
 

@@ -21,7 +21,9 @@ of the room.
 """
 _LINKS = frozenset({"watch_url"})
 """Texts that are of no use when cut: they go as a whole."""
-_WHOLE = frozenset({"schema", "alert_id", "sha256", "at", "from", "to", "moderator"})
+_WHOLE = frozenset(
+    {"schema", "alert_id", "sha256", "at", "from", "to", "moderator", "deadline", "escalated", "until", "since"}
+)
 """Never shortened. `moderator` decides who the second person is: two names must not become one, nor one two."""
 
 

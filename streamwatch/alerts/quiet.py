@@ -37,6 +37,7 @@ class Held(StrEnum):
     MUTED = "muted"
     JUDGED = "judged"
     INFORMATIONAL = "informational"
+    FLOOD = "flood"
 
 
 @dataclass(frozen=True, slots=True)

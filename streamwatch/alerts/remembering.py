@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 from streamwatch.alerts.base import DeskRule, Store
+from streamwatch.alerts.parts import Human
 from streamwatch.alerts.quiet import INFORMATIONAL_EVERY_S, Key, QuietSpells
 from streamwatch.alerts.voice import Entry, read
 from streamwatch.domain.alerts import Alert, CloseReason
@@ -39,12 +40,13 @@ def remember_closed(
         remember_informed(quiet, entry, stream=alert.stream, now=clock.monotonic(), age_s=age)
 
 
-def cools(alert: Alert, reason: CloseReason) -> bool:
-    """Whether a close begins a cool-down.
+def cools(alert: Alert, reason: CloseReason, human: Human | None) -> bool:
+    """Whether a close begins a cool-down. Never after what people confirmed: that it begins again must be told.
 
     Signs of evasion have one after `ended` too: who reconnects again and again would be told each time what is known.
     """
-    if alert.severity is Severity.URGENT:
+    confirmed = human is not None and human.verdict in ("confirm", "escalate")
+    if alert.severity is Severity.URGENT or confirmed:
         return False
     return reason in _COOLING_CLOSES or (reason is CloseReason.ENDED and alert.kind is Kind.EVASION)
 
@@ -56,9 +58,8 @@ def remember_informed(quiet: QuietSpells, entry: Entry, *, stream: StreamId, now
 
 
 def _cooldown_s(entry: Entry, rule: DeskRule | None) -> float:
-    """Seconds of cool-down that began with the alert's last event; none for what people confirmed: it must be told."""
+    """Seconds of cool-down that began with the alert's last event."""
     document = entry.document
-    if rule is None or document.close_reason is None or not cools(entry.alert, document.close_reason):
+    if rule is None or document.close_reason is None:
         return 0.0
-    confirmed = document.human is not None and document.human.verdict in ("confirm", "escalate")
-    return 0.0 if confirmed else rule.spec.cooldown_s
+    return rule.spec.cooldown_s if cools(entry.alert, document.close_reason, document.human) else 0.0

@@ -39,9 +39,9 @@ def earliest(at: float) -> str:
     return _encoded(min(max(int(at * 1000), 0), 2**48 - 1) << (8 * _RANDOM_BYTES))
 
 
-def made_at(name: str) -> float:
-    """When a name was made, in wall seconds since the epoch. Raises ValueError for what is no ULID."""
-    value = 0
-    for letter in name[:10]:
-        value = value << 5 | _ALPHABET.index(letter)
-    return (value % 2**48) / 1000
+def seconds(name: str) -> float:
+    """When a ULID was made, in wall seconds since the epoch; 0 where it is none."""
+    try:
+        return sum(_ALPHABET.index(letter) << (5 * place) for place, letter in enumerate(reversed(name[:10]))) / 1000
+    except ValueError:
+        return 0.0

@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from streamwatch.alerts.base import Result
-from streamwatch.alerts.document import MAX_MODERATOR, Human, HumanVerdict
+from streamwatch.alerts.parts import MAX_MODERATOR, Human, HumanVerdict
 from streamwatch.domain.alerts import Verdict
 from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.urls import printable

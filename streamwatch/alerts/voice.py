@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -11,11 +12,13 @@ import structlog
 from streamwatch.alerts.base import Store
 from streamwatch.alerts.cadence import reminder_after
 from streamwatch.alerts.document import AlertDocument
+from streamwatch.alerts.parts import DiscoveryHold
+from streamwatch.alerts.policy import LifePolicy
 from streamwatch.alerts.quiet import Key
 from streamwatch.domain.alerts import Alert, AlertEvent, Event
-from streamwatch.domain.clock import Clock
-from streamwatch.domain.decisions import RuleSpec
-from streamwatch.domain.streams import StreamId
+from streamwatch.domain.clock import Clock, rfc3339
+from streamwatch.domain.decisions import RuleSpec, Severity
+from streamwatch.domain.streams import NODE, StreamId
 from streamwatch.domain.urls import printable
 
 _log = structlog.get_logger(__name__)
@@ -37,6 +40,9 @@ class Entry:
     """Monotonic."""
     remind_at: float | None = None
     reminders: int = 0
+    waits_since: float = 0.0
+    """Monotonic: since when somebody should acknowledge it."""
+    escalate_at: float | None = None
     reopened: bool = False
     """A person opened it again: it closes quietly only after it has alarmed since."""
 
@@ -58,11 +64,14 @@ def read(alert: Alert) -> Entry | None:
 class Voice:
     """Makes the next event of an alert durable, then tells the listener."""
 
-    def __init__(self, *, store: Store, clock: Clock, boot_id: str, listener: Listener) -> None:
+    def __init__(
+        self, *, store: Store, clock: Clock, boot_id: str, listener: Listener, policy: Callable[[], LifePolicy]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._boot_id = printable(boot_id)
         self._listener = listener
+        self._policy = policy
 
     def open(self, document: AlertDocument, spec: RuleSpec, stream: StreamId, *, triggered: float | None) -> Entry:
         """Commit the first event of a new alert. Raises LedgerError."""
@@ -76,7 +85,7 @@ class Voice:
             open=True,
             document="",
         )
-        entry = Entry(alert, document)
+        entry = Entry(alert, document, waits_since=self._clock.monotonic())
         self.commit(entry, document, triggered=triggered)
         return entry
 
@@ -108,9 +117,12 @@ class Voice:
     ) -> None:
         """Commit a document as the alert's next event. Raises LedgerError, and then the entry is as it was."""
         before = entry.alert
+        open_ = before.open if open_ is None else open_
+        spoken = spoken.revised(discovery_hold=self._hold(spoken, open_=open_))
         body = spoken.encode()
         alert = replace(
-            before.bumped(body, at=self._clock.now().timestamp(), open_=before.open if open_ is None else open_),
+            before.bumped(body, at=self._clock.now().timestamp(), open_=open_),
+            severity=spoken.severity,
             acknowledged=before.acknowledged if acknowledged is None else acknowledged,
         )
         event = AlertEvent(
@@ -121,13 +133,31 @@ class Voice:
             stream=alert.stream,
             body=body,
             triggered=triggered,
+            escalated=spoken.escalated is not None,
         )
         self._store.commit(alert, event)
         entry.alert, entry.document, entry.unspoken = alert, spoken, {}
         entry.spoken_at = self._clock.monotonic()
         self._listener(event)
 
-    def schedule_reminder(self, entry: Entry) -> None:
-        """Set when the alert reminds next: never once it is acknowledged."""
-        after = None if entry.alert.acknowledged else reminder_after(entry.alert.severity, entry.reminders)
-        entry.remind_at = None if after is None else self._clock.monotonic() + after
+    def schedule(self, entry: Entry) -> None:
+        """Set when the alert reminds next and when it is escalated: never once it is acknowledged."""
+        now, severity = self._clock.monotonic(), entry.alert.severity
+        waits = not entry.alert.acknowledged
+        after = reminder_after(severity, entry.reminders) if waits else None
+        entry.remind_at = None if after is None else now + after
+        patience = self._policy().escalate_s.get(severity, 0.0)
+        calls = waits and patience > 0 and severity is not Severity.TEST and entry.document.escalated is None
+        entry.escalate_at = entry.waits_since + patience if calls else None
+
+    def _hold(self, spoken: AlertDocument, *, open_: bool) -> DiscoveryHold | None:
+        """The hint to directories: renewed by each word of an open or confirmed alert, withdrawn by a dismissal."""
+        human = spoken.human.verdict if spoken.human else None
+        hold_s = self._policy().hold_s
+        if spoken.severity not in (Severity.URGENT, Severity.HIGH) or human == "dismiss" or not hold_s:
+            return None
+        if spoken.stream.id == NODE:
+            return None
+        if open_ or human in ("confirm", "escalate"):
+            return DiscoveryHold(until=rfc3339(self._clock.now() + timedelta(seconds=hold_s)))
+        return spoken.discovery_hold

@@ -14,6 +14,7 @@ import structlog
 
 from streamwatch import __version__
 from streamwatch.alerts.desk import AlertDesk
+from streamwatch.alerts.duty import Duty
 from streamwatch.alerts.gate import CommandGate
 from streamwatch.app import settings
 from streamwatch.app.grants import Grants
@@ -181,6 +182,7 @@ def compose(
         boot_id=boot_id,
         listener=on_event,
     )
+    duty = Duty(notes=ledger, clock=clock)
     demands = Demands(notes=ledger, clock=clock)
     herald = Herald(
         publish=lambda message: bus.publish(message),  # noqa: PLW0108  # `bus` comes later
@@ -247,6 +249,7 @@ def compose(
         topics=topics,
         gate=CommandGate(seen=ledger, clock=clock, identify=config.mqtt.identify is Identify.TOPIC),
         desk=desk,
+        duty=duty,
         roster=roster,
         fleet=fleet,
         outside=outside,
@@ -261,6 +264,7 @@ def compose(
         watchers=fleet,
         books=books,
         desk=desk,
+        duty=duty,
         roster=roster,
         herald=herald,
         crier=crier,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamwatch.alerts.policy import LifePolicy
 from streamwatch.app.asking import broker_options
 from streamwatch.app.draft import model_problems
 from streamwatch.app.equipment import Equipped, desk_rules, equip, rule_settings
@@ -15,11 +16,11 @@ from streamwatch.app.grants import grant_of
 from streamwatch.bus.options import BrokerOptions
 from streamwatch.config.choices import Names
 from streamwatch.config.loader import Loaded, load
-from streamwatch.config.models import Config, Detector, Privacy
+from streamwatch.config.models import Alerts, Config, Detector, Privacy
 from streamwatch.config.specs import rule_specs, sid_key, stream_specs
 from streamwatch.daemon.setup import Setup
 from streamwatch.detectors.shipped import find_folder
-from streamwatch.domain.decisions import Kind, RuleSpec
+from streamwatch.domain.decisions import Kind, RuleSpec, Severity
 from streamwatch.domain.errors import ConfigError, ModelError, Problem
 from streamwatch.domain.evasion import DETECTOR as EVASION
 from streamwatch.domain.streams import Audience
@@ -122,6 +123,7 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
         configure=configure,
         grant=grant_of(configure, streams, memory=config.limits.memory),
         desk_rules=desk_rules(rules, equipped),
+        policy=_policy(config.alerts),
         kept=tuple(kept),
         sid_key=sid_key(privacy),
         keep=Keep(
@@ -142,6 +144,19 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
         ),
     )
     return Settings(loaded, setup, equipped, privacy)
+
+
+def _policy(alerts: Alerts) -> LifePolicy:
+    escalate = alerts.escalate
+    return LifePolicy(
+        escalate_s={Severity.URGENT: escalate.urgent, Severity.HIGH: escalate.high, Severity.LOW: escalate.low},
+        flood_streams=alerts.flood.streams,
+        flood_within_s=alerts.flood.within,
+        hold_s=alerts.hold,
+        preserve_within_s=alerts.preserve.within,
+        preserve_answer=alerts.preserve.answer,
+        duty=alerts.duty,
+    )
 
 
 def _learn_secrets(config: Config) -> None:

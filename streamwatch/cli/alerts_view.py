@@ -22,10 +22,8 @@ _NAME = 40
 
 def made(alert_id: str) -> str | None:
     """When an alert was named, RFC 3339; None where its id does not say."""
-    try:
-        return moment(ulid.made_at(alert_id)).replace(" ", "T")
-    except ValueError:
-        return None
+    at = ulid.seconds(alert_id)
+    return moment(at).replace(" ", "T") if at else None
 
 
 def listed(alerts: Sequence[AlertRow], *, now: float) -> RenderableType:

@@ -37,6 +37,12 @@ _SAID = {
     "dismiss": "dismissed it",
     "reopen": "opened it again",
 }
+_KEPT = {
+    "asked": ", and has not answered yet",
+    "kept": ", and says that it did",
+    "failed": ", and says that it could NOT",
+    "overdue": ", and did NOT answer in time",
+}
 _MINUTE_S, _TEXT = 60.0, 500
 
 
@@ -81,7 +87,21 @@ def _what(alert: AlertRow, document: dict[str, Any]) -> Iterator[str]:
     yield f"Its severity is {alert.severity}; what it reports is of kind {alert.kind}."
     keep = _part(document, "preserve")
     if keep:
-        yield f"Whoever records is asked to keep {_text(keep.get('from'))} to {_text(keep.get('to'))}."
+        answered = _KEPT.get(str(keep.get("state")), "")
+        yield f"Whoever records is asked to keep {_text(keep.get('from'))} to {_text(keep.get('to'))}{answered}."
+    raised = _part(document, "raised")
+    if raised:
+        because = "its score rose" if raised.get("because") == "score" else "it went on for so long"
+        before, at = _text(raised.get("from")), _text(raised.get("at"))
+        yield f"It was of severity {before} until {at}, and is graver since, because {because}."
+    if document.get("escalated"):
+        yield f"It is escalated since {_text(document['escalated'])}."
+    hold = _part(document, "discovery_hold")
+    if hold:
+        yield f"Directories are asked not to promote the stream until {_text(hold.get('until'))}."
+    summary = _part(document, "summary")
+    if summary:
+        yield f"It speaks of many streams: {_text(summary.get('says'))}"
     if _part(document, "trace").get("informational"):
         yield "It is for information only: tests do not count on this stream."
 
@@ -164,12 +184,8 @@ def _people(steps: Sequence[StepRow], document: dict[str, Any]) -> Iterator[str]
 
 
 def _viewed(human: dict[str, Any]) -> str:
-    spans = [
-        f"{_text(span.get('from'))} to {_text(span.get('to'))}"
-        for span in _list(human, "viewed")
-        if isinstance(span, dict)
-    ]
-    return f" (viewed {', '.join(spans)})" if spans else ""
+    viewed = human.get("viewed_s")
+    return f" (after looking at {viewed:.0f} s of it)" if isinstance(viewed, int | float) else ""
 
 
 def moment(at: float) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from streamwatch.alerts import ulid
-from streamwatch.alerts.document import MAX_NOTE
+from streamwatch.alerts.parts import MAX_NOTE
 from streamwatch.cli import asking
 from streamwatch.domain.alerts import Verdict
 from streamwatch.domain.clock import rfc3339

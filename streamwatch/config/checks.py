@@ -18,7 +18,7 @@ from streamwatch.config.durations import duration
 from streamwatch.config.findings import VALUE, Finding, Path, dotted
 from streamwatch.domain.decisions import Mode, Severity
 from streamwatch.domain.evasion import DETECTOR, Sign
-from streamwatch.domain.streams import Audience
+from streamwatch.domain.streams import NODE, Audience
 
 RESERVED_ORIGIN = "static"
 LONGEST_S = {"alerts": 366 * 86400.0, "unconfirmed": 72 * 3600.0, "dismissed": 72 * 3600.0, "audit": 731 * 86400.0}
@@ -63,6 +63,7 @@ def remarks(config: Any) -> Iterator[Finding]:
                 f"an address with {SID}, which becomes the stream's id in topics",
             )
     yield from _without_lookback(config)
+    yield from _without_link(config)
     judged = {rule.detector for rule in config.rules}
     for index, detector in enumerate(config.detectors):
         if detector.mode is Mode.ACTIVE and detector.name not in judged:
@@ -75,6 +76,18 @@ def remarks(config: Any) -> Iterator[Finding]:
     for index, rule in enumerate(config.rules):
         if rule.detector in shadows:
             yield Finding(("rules", index, "detector"), f"{VALUE} is a shadow: this rule never alerts", "mode: active")
+
+
+def _without_link(config: Any) -> Iterator[Finding]:
+    """Where it can be seen is the first that a moderator asks of an alert."""
+    bare = [index for index, stream in enumerate(config.streams) if stream.url is not None and not stream.watch_url]
+    if bare:
+        which = "this stream has" if len(bare) == 1 else f"this stream, and {len(bare) - 1} others, have"
+        yield Finding(
+            ("streams", bare[0]),
+            f"{which} no watch_url: whoever gets an alert is not told where to see it",
+            "watch_url: the page or player on which your moderators watch the stream",
+        )
 
 
 def _without_lookback(config: Any) -> Iterator[Finding]:
@@ -190,6 +203,8 @@ def _streams(config: Any) -> Iterator[Finding]:
                 yield Finding(
                     (*path, "sampling", key), f"{VALUE} is less than sampling.min_gap, {duration(least)}", right
                 )
+        if stream.id == NODE:
+            yield Finding((*path, "id"), f"{VALUE} stands for the whole node in topics", "another name")
         if _is_baseless(stream):
             yield Finding(
                 (*path, "audience"),
@@ -243,6 +258,7 @@ def _rules(config: Any) -> Iterator[Finding]:
             given: tuple[Path, ...] = (("detectors",),)
             yield Finding((*path, "detector"), f"{VALUE} is not the name of a detector", right, given=given)
         yield from _thresholds(path, rule)
+        yield from _raises(path, rule)
         if rule.detector is None or rule.label is None or rule.severity is None:
             continue
         test = rule.severity is Severity.TEST
@@ -254,6 +270,27 @@ def _rules(config: Any) -> Iterator[Finding]:
                 f"a {real} rule for a label that rules.{first} judges as a {kept} one",
                 "test rules have labels of their own, so that a test never hides a finding",
             )
+
+
+def _raises(path: Path, rule: Any) -> Iterator[Finding]:
+    when = rule.raise_
+    if rule.severity is None:
+        return
+    if when.to is None:
+        if when.score is not None or when.after is not None:
+            to: Path = (*path, "raise", "to")
+            yield Finding((*path, "raise"), "says not to what", "to: urgent, or high", given=(to,))
+        return
+    graver = [severity.value for severity in Severity if severity.rank < rule.severity.rank]
+    if rule.severity is Severity.TEST or when.to.value not in graver:
+        right = "no raise" if rule.severity is Severity.TEST or not graver else " or ".join(graver)
+        yield Finding((*path, "raise", "to"), f"{VALUE} is not graver than the rule's severity", right)
+    elif when.score is None and when.after is None:
+        given: tuple[Path, ...] = ((*path, "raise", "score"), (*path, "raise", "after"))
+        yield Finding((*path, "raise"), "says not when", "score, after, or both: whichever comes first", given=given)
+    elif when.score is not None and rule.open.score is not None and when.score <= rule.open.score:
+        right = f"more than {rule.open.score:g}, or the alert would open as the graver one: set severity instead"
+        yield Finding((*path, "raise", "score"), f"{VALUE} is not more than open.score", right)
 
 
 def _evasion(config: Any) -> Iterator[Finding]:

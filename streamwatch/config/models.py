@@ -38,6 +38,7 @@ from streamwatch.config.fields import (
     no,
     written,
 )
+from streamwatch.domain.alerts import Expect
 from streamwatch.domain.decisions import Mode, Severity
 from streamwatch.domain.evasion import Sign
 from streamwatch.domain.streams import AgeBand, Audience
@@ -197,6 +198,14 @@ class Close(Section):
     for_: Duration = written("30s", alias="for", ge=0, le=_DAY, description="For so long.")
 
 
+class Raise(Section):
+    """When an open alert of a rule becomes graver."""
+
+    to: Severity | None = Field(None, description="Severity it takes on: high or urgent; without it, never.")
+    score: Number | None = Field(None, gt=0, le=1, description="At a score of at least this.")
+    after: Duration | None = Field(None, gt=0, le=_DAY, description="Once it has gone on for so long.")
+
+
 class Rule(Section):
     """What turns scores into an alert."""
 
@@ -206,6 +215,7 @@ class Rule(Section):
     severity: Severity = Field(description="urgent, high, low, or test for the test card.")
     open: Open = Field(default_factory=Open, description="When an alert opens.")
     close: Close = Field(default_factory=Close, description="When it closes.")
+    raise_: Raise = Field(default_factory=Raise, alias="raise", description="When it becomes graver while it is open.")
     cooldown: Duration | None = Field(
         None,
         ge=0,
@@ -219,6 +229,40 @@ class Rule(Section):
         if self.cooldown is not None:
             return self.cooldown
         return 0.0 if self.severity is Severity.URGENT else _COOLDOWN_S
+
+
+class Escalate(Section):
+    """How long an alert may wait for somebody to acknowledge it."""
+
+    urgent: Duration = written("1m", ge=0, le=_DAY, description="Of severity urgent; 0s: for ever.")
+    high: Duration = written("10m", ge=0, le=_DAY, description="Of severity high.")
+    low: Duration = written("0s", ge=0, le=_DAY, description="Of severity low.")
+
+
+class FloodBudget(Section):
+    """When many alerts become one."""
+
+    streams: Whole = Field(20, ge=0, le=100_000, description="More streams than this that open one rule; 0: never.")
+    within: Duration = written("10m", ge=1, le=_DAY, description="Within so long.")
+
+
+class PreserveAnswer(Section):
+    """What whoever records is asked for."""
+
+    within: Duration = written("5m", ge=1, le=_DAY, description="Until when preserve_ack shall come.")
+    answer: Expect = Field(Expect.AUTO, description="Whether a missing answer is an alarm: expected, auto, off.")
+
+
+class Alerts(Section):
+    """How alerts reach people who decide."""
+
+    escalate: Escalate = Field(default_factory=Escalate, description="When others are called.")
+    duty: Expect = Field(Expect.AUTO, description="Whether it is an alarm that nobody is there: expected, auto, off.")
+    flood: FloodBudget = Field(default_factory=FloodBudget, description="When many alerts become one.")
+    preserve: PreserveAnswer = Field(default_factory=PreserveAnswer, description="What whoever records is asked for.")
+    hold: Duration = written(
+        "30m", ge=0, le=_DAY, description="How long directories are asked not to promote the stream; 0s: not at all."
+    )
 
 
 class Evasion(Section):
@@ -301,6 +345,7 @@ class Config(Section):
     sampling: Sampling = Field(default_factory=Sampling, description="When to look.")
     detectors: tuple[Detector, ...] = Field((), max_length=64, description="What scores the pictures.")
     rules: tuple[Rule, ...] = Field((), max_length=512, description="What turns scores into alerts.")
+    alerts: Alerts = Field(default_factory=Alerts, description="How alerts reach people who decide.")
     evasion: Evasion = Field(default_factory=Evasion, description="Streams that are not seen, or show nothing.")
     limits: Limits = Field(default_factory=Limits, description="What may be used, and where streams may lead.")
     state: State = Field(default_factory=State, description="What outlives a restart; also just the folder.")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from streamwatch.config.addresses import SID
 from streamwatch.config.choices import Names, StreamIds
 from streamwatch.config.models import Config, Privacy, Rule, SamplingOverrides, Stream
-from streamwatch.domain.decisions import CloseWhen, Kind, OpenWhen, RuleSpec, Severity
+from streamwatch.domain.decisions import CloseWhen, Kind, OpenWhen, RaiseWhen, RuleSpec, Severity
 from streamwatch.domain.streams import AgeBand, SamplingSpec, StreamId, StreamSpec, topic_sid
 
 OFTEN = {AgeBand.UNKNOWN: 1.0, AgeBand.ADULT: 1.0, AgeBand.MIXED: 1.5, AgeBand.MINOR: 2.0}
@@ -88,4 +88,5 @@ def _rule(rule: Rule, kinds: Mapping[str, Kind]) -> RuleSpec:
         ),
         close=CloseWhen(score=rule.close.score, for_s=rule.close.for_),
         cooldown_s=rule.cooldown_s,
+        raise_=RaiseWhen(rule.raise_.to, rule.raise_.score, rule.raise_.after) if rule.raise_.to else None,
     )

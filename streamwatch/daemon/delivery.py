@@ -25,7 +25,7 @@ from streamwatch.telemetry.metrics import Metrics
 log = structlog.get_logger(__name__)
 
 REOFFER_S = 60.0
-"""As a connection begins, what was acknowledged so recently is offered again: a killed broker forgets what it took."""
+"""As a connection begins, what the broker took last, within so long, is offered again: a killed one forgets it."""
 
 RETRY_S = (10.0, 300.0)
 """First and longest pause before an alert that was refused is tried again, doubled each time."""
@@ -62,8 +62,8 @@ class Outbox(Protocol):
         """The broker has them."""
         ...
 
-    def owe_again(self, since: float, also: Collection[tuple[str, int]] = ()) -> int:
-        """Owe again the newest event of each open alert, what was acknowledged since (wall seconds), and these."""
+    def owe_again(self, also: Collection[tuple[str, int]] = (), *, within_s: float | None = None) -> int:
+        """Owe again the newest event of each open alert, these, and what was acknowledged last, within so long."""
         ...
 
 
@@ -101,7 +101,10 @@ class Delivery:
         self._window = window
         self._pace = _Pace(clock)
         self._recent: deque[tuple[float, tuple[str, int]]] = deque()
-        """What was acknowledged lately, by the monotonic clock: the wall clock may be set meanwhile."""
+        """What was acknowledged in the minute before the newest acknowledgement, however long ago that is.
+
+        By the monotonic clock: the wall clock may be set meanwhile.
+        """
         self._called = asyncio.Event()
         self._connection = 0
         self._held: dict[str, _Hold] = {}
@@ -145,11 +148,10 @@ class Delivery:
 
     def _greet(self, connection: int) -> None:
         """A connection began: the broker may have lost what it acknowledged, to us or to the process before us."""
-        self._forget_old()
         self._writing = True
-        again = self._outbox.owe_again(
-            self._clock.now().timestamp() - REOFFER_S, also=frozenset(key for _, key in self._recent)
-        )
+        first = self._connection == 0
+        again = self._outbox.owe_again([key for _, key in self._recent], within_s=REOFFER_S if first else None)
+        self._recent.clear()
         self._wrote()
         if again:
             log.info("offered again after a connection began", events=again)
@@ -228,14 +230,10 @@ class Delivery:
         self._wrote()
         now = self._clock.monotonic()
         self._recent.extend((now, event.key) for event in events)
-        self._forget_old()
+        while self._recent[0][0] < now - REOFFER_S:
+            self._recent.popleft()
         if sum(self._held.pop(event.alert_id, None) is not None for event in events):
             self._release()  # what was in the way may be gone for all
-
-    def _forget_old(self) -> None:
-        horizon = self._clock.monotonic() - REOFFER_S
-        while self._recent and self._recent[0][0] < horizon:
-            self._recent.popleft()
 
     def _wrote(self) -> None:
         self._cannot_write = False

@@ -14,19 +14,23 @@ from streamwatch.alerts.commands import (
     BoostCommand,
     LookCommand,
     MuteCommand,
+    OnDutyCommand,
     PingCommand,
+    PreserveAckCommand,
     Reply,
     ResyncCommand,
     SignalCommand,
     VerdictCommand,
 )
 from streamwatch.alerts.desk import AlertDesk
+from streamwatch.alerts.duty import Duty
 from streamwatch.alerts.gate import Accepted, Answered, CommandGate
 from streamwatch.bus.base import Bus, Incoming, Outgoing
 from streamwatch.bus.topics import CommandTopic, SignalTopic, Topics
 from streamwatch.daemon.outside import GOOD, NO_STREAM, Demanding, Facts, Outside
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.setup import Setup
+from streamwatch.domain.alerts import Verdict
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import BusRefused, BusUnavailable, LedgerError
 from streamwatch.domain.streams import StreamId
@@ -46,6 +50,11 @@ REPLY_EXPIRY_S = 600
 """Who asked and did not hear the answer for so long asks again; the broker is no place to keep it."""
 
 COMPLAIN_EVERY_S = 60.0
+
+MAX_VIEWED_S = 1e6
+"""Of all spans that a verdict names together: more than any shift."""
+
+_CONFIRMING = frozenset({Verdict.CONFIRM, Verdict.ESCALATE})
 
 
 def lanes(topics: Topics) -> Callable[[str], str]:
@@ -75,6 +84,7 @@ class Orders:
         topics: Topics,
         gate: CommandGate,
         desk: AlertDesk,
+        duty: Duty,
         roster: Roster,
         fleet: Demanding,
         outside: Outside,
@@ -88,6 +98,7 @@ class Orders:
         self._topics = topics
         self._gate = gate
         self._desk = desk
+        self._duty = duty
         self._roster = roster
         self._fleet = fleet
         self._setup = setup
@@ -163,12 +174,15 @@ class Orders:
         facts: Facts = {}
         match command:
             case VerdictCommand():
-                answer = self._desk.verdict(
-                    alert_id=command.alert_id,
-                    verdict=command.verdict,
-                    moderator=accepted.who,
-                    note=command.note,
+                answer = self._verdict(command, accepted.who)
+            case PreserveAckCommand():
+                answer = self._desk.preserve_ack(alert_id=command.alert_id, kept=command.kept)
+                log.info(
+                    "preservation answered", alert_id=command.alert_id, kept=command.kept, by=printable(accepted.who)
                 )
+            case OnDutyCommand():
+                answer = self._duty.set(accepted.who, command.for_s)
+                facts["on_duty"] = len(self._duty.people)
             case MuteCommand() | BoostCommand() | LookCommand():
                 answer = self._on_stream(command, accepted, facts)
             case ResyncCommand():
@@ -177,8 +191,28 @@ class Orders:
                 answer = Answer(Result.DONE)
                 facts["version"] = self._version
             case _:
-                answer = Answer(Result.REFUSED, "this version does not act on this verb yet")
+                answer = Answer(Result.REFUSED, "this version does not act on this verb")
         return Reply.to(command, accepted.verb, answer, **facts)
+
+    def _verdict(self, command: VerdictCommand, who: str) -> Answer:
+        """A person's word on an alert; what they confirm is looked at harder at once."""
+        viewed = sum((span.to - span.from_).total_seconds() for span in command.viewed)
+        answer = self._desk.verdict(
+            alert_id=command.alert_id,
+            verdict=command.verdict,
+            moderator=who,
+            note=command.note,
+            viewed_s=min(round(viewed, 3), MAX_VIEWED_S) if command.viewed else None,
+        )
+        if answer.result is Result.DONE:
+            self._metrics.verdicts.labels(self._rule(answer.rule), command.verdict.value).inc()
+            if command.verdict in _CONFIRMING and answer.stream is not None and answer.stream in self._roster:
+                self._outside.confirmed(answer.stream)
+        return answer
+
+    def _rule(self, name: str) -> str:
+        """A rule's name as a label: only those of the configuration, or it would have no bound."""
+        return name if any(rule.spec.name == name for rule in self._setup().desk_rules) else "gone"
 
     def _resync(self, facts: Facts) -> Answer:
         now = self._clock.monotonic()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from streamwatch.alerts.base import Answer, Result
-from streamwatch.alerts.commands import BoostCommand, SignalCommand
+from streamwatch.alerts.commands import BOOST_LIMIT_S, BoostCommand, SignalCommand
 from streamwatch.daemon.demand import Demand, DemandKind
 from streamwatch.daemon.demands import Demands, Placed
 from streamwatch.domain.clock import Clock, rfc3339
@@ -17,6 +17,8 @@ from streamwatch.domain.streams import AgeBand, StreamId
 
 GOOD = frozenset({"taken", "withdrawn", "repeated"})
 """Results of signals that are no refusals."""
+CONFIRMED = "verdict"
+"""The source of boosts that follow from what people confirmed."""
 NO_STREAM = Answer(Result.REFUSED, "no such stream is watched here")
 _NO_ROOM = {
     Placed.STREAM_FULL: "stronger demands of others take all the room that this stream has",
@@ -78,6 +80,19 @@ class Outside:
             until=self._clock.monotonic() + command.for_s,
         )
         return self._place(demand, named="suspicion")
+
+    def confirmed(self, stream: StreamId) -> None:
+        """A person confirmed an alert of the stream: look as hard as allowed for as long as a boost may last."""
+        demand = Demand(
+            stream=stream,
+            kind=DemandKind.BOOST,
+            source=CONFIRMED,
+            strength=1.0,
+            at=self._clock.now(),
+            until=self._clock.monotonic() + BOOST_LIMIT_S,
+        )
+        with suppress(LedgerError):  # the verdict stands; only its boost does not outlive this process
+            self._place(demand, named="suspicion")
 
     def heed(self, signal: SignalCommand, stream: StreamId | None, source: str) -> Heeded:
         """Let a signal stand in the place of what this source said of the stream before; strength 0 takes it back."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from streamwatch.alerts.desk import AlertDesk
+from streamwatch.alerts.duty import Duty
 from streamwatch.bus.base import Bus
 from streamwatch.coverage.books import Books
 from streamwatch.daemon.bases import Bases
@@ -107,6 +108,7 @@ class Parts:
     watchers: Watchers
     books: Books
     desk: AlertDesk
+    duty: Duty
     roster: Roster
     herald: Herald
     crier: Crier
@@ -157,8 +159,9 @@ class DaemonService:
 
         """
         p = self._p
-        p.desk.configure(self.setup.desk_rules)
+        p.desk.configure(self.setup.desk_rules, self.setup.policy)
         p.desk.restore({spec.id for spec in self.setup.streams})
+        p.duty.restore()
         p.outside.restore()
         p.keeper.restore()
         async with asyncio.TaskGroup() as tasks:
@@ -213,7 +216,7 @@ class DaemonService:
             p.health.degrade("restart", f"changed, and in force only after a restart: {', '.join(fixed)}")
         else:
             p.health.mend("restart")
-        p.desk.configure(setup.desk_rules)
+        p.desk.configure(setup.desk_rules, setup.policy)
         self._roll()
         log.info("configuration taken over", streams=len(p.roster))
 
@@ -317,9 +320,25 @@ class DaemonService:
             p.outside.tick()
             p.crier.tick()
             self._log_flips()
+            self._missing_people()
             self._measure()
             self._forget_old()
             await p.clock.sleep(DUTIES_S)
+
+    def _missing_people(self) -> None:
+        """Alerts that nobody sees, and spans that nobody keeps, are alarms of their own."""
+        p, policy = self._p, self.setup.policy
+        live = p.books.counts()
+        seen = live[State.COVERED] + live[State.UNCOVERED]
+        for key, trouble in (
+            ("duty", p.duty.trouble(live=seen, expect=policy.duty)),
+            ("preservation", p.desk.unpreserved),
+        ):
+            if trouble:
+                p.health.degrade(key, trouble)
+            else:
+                p.health.mend(key)
+        p.metrics.on_duty.set(len(p.duty.people))
 
     def _forget_old(self) -> None:
         """Keep retention: a little every minute, and more of it only while there is more."""

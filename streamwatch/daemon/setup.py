@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from streamwatch.alerts.base import DeskRule
+from streamwatch.alerts.policy import LifePolicy
 from streamwatch.domain.errors import Problem
 from streamwatch.domain.streams import StreamId, StreamSpec, topic_sid
 from streamwatch.domain.urls import printable
@@ -24,6 +25,8 @@ class Setup:
     configure: Configure
     """What every watcher is given."""
     desk_rules: tuple[DeskRule, ...]
+    policy: LifePolicy = field(default_factory=LifePolicy)
+    """How alerts reach people who decide."""
     grant: Grant = NOTHING
     """What watchers need for it."""
     kept: tuple[str, ...] = ()

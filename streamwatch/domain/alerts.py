@@ -37,6 +37,15 @@ class Verdict(StrEnum):
     REOPEN = "reopen"
 
 
+class Expect(StrEnum):
+    """Whether the absence of something is an alarm."""
+
+    EXPECTED = "expected"
+    AUTO = "auto"
+    """From the first time on that it was there: who never used it is not told every day that it is missing."""
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """One incident, opened → updated → closed. Wall times are RFC 3339 strings, as they stand in documents."""

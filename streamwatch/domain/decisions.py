@@ -17,6 +17,11 @@ class Severity(StrEnum):
     LOW = "low"
     TEST = "test"
 
+    @property
+    def rank(self) -> int:
+        """0 for the gravest."""
+        return tuple(Severity).index(self)
+
 
 class Kind(StrEnum):
     """What sort of finding an alert reports."""
@@ -64,6 +69,16 @@ class CloseWhen:
 
 
 @dataclass(frozen=True, slots=True)
+class RaiseWhen:
+    """An open alert becomes graver: at a higher score, or once it has gone on for so long; None: not for that."""
+
+    to: Severity
+    score: float | None
+    after_s: float | None
+    """Seconds from the first triggering frame to the newest."""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSpec:
     """One rule of the configuration."""
 
@@ -75,6 +90,7 @@ class RuleSpec:
     open: OpenWhen
     close: CloseWhen
     cooldown_s: float
+    raise_: RaiseWhen | None = None
 
 
 @dataclass(frozen=True, slots=True)

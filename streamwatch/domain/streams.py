@@ -14,6 +14,9 @@ from streamwatch.domain.urls import SafeUrl
 StreamId = NewType("StreamId", str)
 """A stream's name as the operator or the origin wrote it: any Unicode, never used in a topic or label as it is."""
 
+NODE = StreamId("~node")
+"""Stands where a stream would, in alerts about the whole node. No stream may be called so."""
+
 _SID_LIMIT = 128
 
 

@@ -88,10 +88,12 @@ class MemoryLedger:
         age = 0.0 if oldest is None else max(self._clock.now().timestamp() - oldest, 0.0)
         return Backlog(len(pending), age)
 
-    def owe_again(self, since: float, also: Collection[tuple[str, int]] = ()) -> int:
+    def owe_again(self, also: Collection[tuple[str, int]] = (), *, within_s: float | None = None) -> int:
         """Owe again what a broker that forgot us may have lost; see `SqliteLedger.owe_again`."""
-        newest = {(alert.id, alert.seq) for alert in self._alerts.values() if alert.open}
-        owed = [key for key, at in self._acknowledged.items() if at >= since or key in newest or key in also]
+        open_ = {(alert.id, alert.seq) for alert in self._alerts.values() if alert.open}
+        latest = max(self._acknowledged.values(), default=0.0)
+        since = float("inf") if within_s is None else latest - within_s
+        owed = [key for key, at in self._acknowledged.items() if at >= since or key in open_ or key in also]
         for key in owed:
             del self._acknowledged[key]
         return len(owed)

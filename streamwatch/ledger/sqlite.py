@@ -211,14 +211,18 @@ class SqliteLedger:
         [(pending, oldest)] = self._file.rows(query)
         return Backlog(pending, max(self._wall() - oldest, 0.0) if pending else 0.0)
 
-    def owe_again(self, since: float, also: Collection[tuple[str, int]] = ()) -> int:
+    def owe_again(self, also: Collection[tuple[str, int]] = (), *, within_s: float | None = None) -> int:
         """Owe again what a broker that forgot us may have lost; returns how many events.
 
-        These are the newest event of every open alert, all that was acknowledged at or after `since` (wall seconds),
-        and the events whose keys are `also` given: whoever counts by a steadier clock knows them.
+        These are the newest event of every open alert, the events whose keys are `also` given, and, with `within_s`,
+        what was acknowledged so many seconds before the newest acknowledgement: whenever that was.
         They come back in `pending`, bodies unchanged, in their old order.
         """
         with self._file.transaction() as db:
+            [(newest,)] = db.execute("SELECT max(acknowledged_at) FROM events").fetchall()
+            if newest is None:
+                return 0
+            since = newest + 1.0 if within_s is None else newest - within_s
             return db.execute(
                 "UPDATE events SET acknowledged_at = NULL WHERE acknowledged_at >= ? OR (acknowledged_at IS NOT NULL "
                 "AND (EXISTS (SELECT 1 FROM alerts a WHERE a.open = 1 AND a.id = alert_id AND a.seq = events.seq) "

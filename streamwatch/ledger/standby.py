@@ -237,22 +237,21 @@ class StandbyLedger:
         oldest_s = max((max(now - step.committed_at, 0.0) for step in here), default=0.0)
         return Backlog(max(backlog.pending - marked, 0) + len(here), max(backlog.oldest_s, oldest_s))
 
-    def owe_again(self, since: float, also: Collection[tuple[str, int]] = ()) -> int:
-        """Owe again what a broker that forgot us may have lost; returns how many events."""
-        newest = {(alert.id, alert.seq) for alert in self._newest.values() if alert.open}
-        again = [
-            key for key, (_, at) in self._acknowledged.items() if at >= since or key in newest or key in frozenset(also)
-        ]
-        for key in again:
-            del self._acknowledged[key]
+    def owe_again(self, also: Collection[tuple[str, int]] = (), *, within_s: float | None = None) -> int:
+        """Owe again what a broker that forgot us may have lost; returns how many events.
+
+        What was acknowledged while the disk refused was so lately, and is owed again whatever `within_s`.
+        """
+        again = len(self._acknowledged)
+        self._acknowledged.clear()
         count = 0
 
         def owe() -> None:
             nonlocal count
-            count = self._disk.owe_again(since, also)
+            count = self._disk.owe_again(also, within_s=within_s)
 
         self._written(owe)
-        return len(again) + count
+        return again + count
 
     # --- notes and answers ---------------------------------------------------------------------------------------
 

@@ -144,6 +144,13 @@ class Metrics:
         )
         self.pending = Gauge("streamwatch_ledger_pending", "Alert events not yet acknowledged", registry=registry)
         self.oldest = Gauge("streamwatch_ledger_oldest_seconds", "Age of the oldest of them", registry=registry)
+        self.verdicts = Counter(
+            "streamwatch_verdicts",
+            "What people said of alerts, by rule: confirm over confirm and dismiss is the rule's precision",
+            ["rule", "verdict"],
+            registry=registry,
+        )
+        self.on_duty = Gauge("streamwatch_moderators_on_duty", "People who said that they are there", registry=registry)
         self.evicted = Counter(
             "streamwatch_ledger_evicted",
             "Closed alerts and undelivered steps given up because the ledger was full",

@@ -86,7 +86,15 @@ def test_what_was_seen_and_not_yet_said_goes_out_with_the_close(story):
     story.at(1).alarm(score=0.9).at(4).alarm(score=0.92).at(8).calm()
     assert story.last["last_seen"]["at"].endswith(":04.000Z")
     assert story.last["score"] == 0.92
-    assert story.last["preserve"] == {"from": "2026-11-21T09:59:31.000Z", "to": "2026-11-21T10:00:14.000Z"}
+    assert story.last["preserve"] == {
+        "from": "2026-11-21T09:59:31.000Z",
+        "to": "2026-11-21T10:00:14.000Z",
+        "from_media_s": 0.0,
+        "to_media_s": 14.0,
+        "pre_roll_s": 30.0,
+        "deadline": "2026-11-21T10:05:01.000Z",
+        "state": "asked",
+    }
 
 
 def test_numbers_grow_by_one_and_bodies_are_within_four_kilobytes(story):
@@ -125,8 +133,8 @@ def test_rules_and_streams_never_merge(story):
 @pytest.mark.parametrize(
     ("name", "seconds"),
     [
-        ("urgent", [30, 90, 210, 450, 690]),
-        ("nudity", [120, 360, 840, 1800]),
+        ("urgent", [30, 60, 180, 420, 660]),
+        ("nudity", [120, 360, 600, 1560]),
         ("low", [600, 1800]),
         ("card", []),
     ],

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from streamwatch.alerts import document as documents
 from streamwatch.alerts.base import RiskSignal
-from streamwatch.alerts.document import AlertDocument, Human, with_latency
+from streamwatch.alerts.document import AlertDocument, with_latency
+from streamwatch.alerts.parts import Human
 from streamwatch.alerts.ulid import PATTERN, Ulids
 from streamwatch.domain.decisions import Decision, Hit, Level
 from streamwatch.domain.media import Aim
@@ -57,7 +58,15 @@ def test_the_document_is_the_one_of_the_interface():
         "evidence": [{"at": "2026-11-21T10:00:00.120Z", "media_s": 812.4, "score": 0.95, "look": "key"}],
         "trace": {"open_score": 0.8, "hits": 2, "within_s": 10.0, "confirmed_by": "looks"},
         "detector": {"name": "det", "version": "1.2", "sha256": "ab" * 32},
-        "preserve": {"from": "2026-11-21T09:59:30.120Z", "to": "2026-11-21T10:00:10.120Z"},
+        "preserve": {
+            "from": "2026-11-21T09:59:30.120Z",
+            "to": "2026-11-21T10:00:10.120Z",
+            "from_media_s": 782.4,
+            "to_media_s": 822.4,
+            "pre_roll_s": 30.0,
+            "deadline": "2026-11-21T10:05:00.120Z",
+            "state": "asked",
+        },
         "latency_ms": None,
         "human": None,
     }

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from streamwatch.alerts.base import StreamFacts
 from streamwatch.alerts.desk import AlertDesk
+from streamwatch.alerts.duty import Duty
 from streamwatch.alerts.gate import CommandGate
 from streamwatch.app import asking
 from streamwatch.bus.base import Outgoing
@@ -117,6 +118,7 @@ async def listening(broker: Mosquitto) -> AsyncIterator[Node]:
         topics=topics,
         gate=CommandGate(seen=ledger, clock=clock, identify=True),
         desk=desk,
+        duty=Duty(notes=ledger, clock=clock),
         roster=roster,
         fleet=fleet,
         outside=Outside(demands=demands, fleet=fleet, clock=clock),
@@ -173,6 +175,7 @@ async def test_a_verdict_is_done_proposed_or_refused(
         assert done == (0, f"alert {plain} confirmed (step 2)\n", "")
         human = json.loads(node.desk.open_alerts[0].document)["human"]
         assert (human["moderator"], human["verdict"], human["note"]) == ("anna", "confirm", "seen")
+        assert human["viewed_s"] == 150
 
         status, out, _ = await say("verdict", urgent.lower(), "dismiss", *me("anna"))
         assert (status, "second, different person" in out) == (0, True)
@@ -183,7 +186,7 @@ async def test_a_verdict_is_done_proposed_or_refused(
         assert node.ids == [plain]
         status, _, err = await say("verdict", ID, "acknowledge", *me("anna"))
         assert (status, "no such alert" in err) == (1, True)
-        assert (await say("on-duty", *me("anna"), "--for", "1h"))[0] in (0, 1)
+        assert await say("on-duty", *me("anna"), "--for", "1h") == (0, "anna is on duty for 1h\n", "")
 
 
 @pytest.mark.integration

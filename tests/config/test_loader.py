@@ -268,7 +268,15 @@ def test_remarks_are_said_and_do_not_refuse(desk):
         ("detectors.0.name", "3"),
         ("rules.0.detector", "4"),
     ]
-    assert desk.load(MINIMAL).remarks() == ()
+    seen = MINIMAL.replace("    url:", "    watch_url: https://h/lobby\n    url:")
+    assert desk.load(seen).remarks() == ()
+
+
+def test_streams_that_nobody_is_told_where_to_see_are_remarked_on_once(desk):
+    more = "  - {id: b, url: rtmp://127.0.0.1/b}\n  - {id: c, url: rtmp://127.0.0.1/c, watch_url: https://h/c}\n"
+    [remark] = desk.load(MINIMAL.replace("detectors:", f"{more}detectors:", 1)).remarks()
+    assert remark.key == "streams.0"
+    assert "this stream, and 1 others, have no watch_url" in remark.wrong
 
 
 def test_a_configuration_from_memory_is_judged_alike(tmp_path):

@@ -134,12 +134,16 @@ def test_the_backlog_counts_and_ages(ledger, clock):
     assert ledger.backlog().oldest_s == pytest.approx(0.0)
 
 
+@durable
 def test_the_first_acknowledgement_stands(ledger):
     ledger.commit(alert("a", open_=False), event("a"))
     ledger.acknowledged([event("a", 1)], at=100.0)
     ledger.acknowledged([event("a", 1)], at=500.0)
-    assert ledger.owe_again(since=101.0) == 0
-    assert ledger.owe_again(since=100.0) == 1
+    ledger.commit(alert("b", open_=False), event("b"))
+    ledger.acknowledged([event("b")], at=200.0)
+    assert ledger.owe_again(within_s=50.0) == 1
+    ledger.acknowledged([event("b")], at=200.0)
+    assert ledger.owe_again(within_s=100.0) == 2
 
 
 def test_what_is_most_severe_is_owed_first_and_each_alert_in_its_order(ledger):
@@ -185,11 +189,12 @@ def test_several_bodies_are_fixed_or_none(ledger):
     assert [one.body for one in ledger.pending()] == ["two", "three"]
 
 
+@durable
 def test_events_that_somebody_names_are_owed_again_whatever_the_wall_clock_said(ledger):
     for name in "ab":
         ledger.commit(alert(name, open_=False), event(name))
     ledger.acknowledged([event("a"), event("b")], at=10.0)
-    assert ledger.owe_again(since=5000.0, also=[("b", 1), ("c", 1)]) == 1
+    assert ledger.owe_again([("b", 1), ("c", 1)]) == 1
     assert keys(ledger.pending()) == [("b", 1)]
 
 
@@ -200,6 +205,7 @@ def test_alerts_can_be_left_out_of_what_is_owed(ledger):
     assert keys(ledger.pending(without={"a", "c", 'who\'s "that"'})) == [("b", 1)]
 
 
+@durable
 def test_a_broker_that_forgot_us_is_owed_open_alerts_and_the_newest_deliveries_again(ledger):
     for name in ("open", "shut", "late"):
         ledger.commit(alert(name), event(name))
@@ -210,7 +216,7 @@ def test_a_broker_that_forgot_us_is_owed_open_alerts_and_the_newest_deliveries_a
         ledger.acknowledged([event(name, 1)], at=10.0)
         ledger.acknowledged([event(name, 2)], at=90.0 if name == "late" else 10.0)
     ledger.commit(alert("new"), event("new"))
-    assert ledger.owe_again(since=60.0) == 2
+    assert ledger.owe_again(within_s=30.0) == 2
     assert keys(ledger.pending()) == [("open", 2), ("late", 2), ("new", 1)]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from streamwatch.alerts.base import DeskRule, DetectorFacts
 from streamwatch.alerts.desk import AlertDesk
+from streamwatch.alerts.duty import Duty
 from streamwatch.alerts.gate import CommandGate
 from streamwatch.app.daemon import owed_on
 from streamwatch.bus.base import Incoming, Outgoing
@@ -114,6 +115,7 @@ class Stage:
             boot_id="boot",
             listener=lambda _event: self.delivery.call(),
         )
+        self.duty = Duty(notes=self.ledger, clock=clock)
         self.demands = Demands(notes=self.ledger, clock=clock)
         herald = Herald(
             publish=lambda message: self.bus.publish(message),  # noqa: PLW0108
@@ -166,6 +168,7 @@ class Stage:
             topics=self.topics,
             gate=CommandGate(seen=self.ledger, clock=clock, identify=True),
             desk=self.desk,
+            duty=self.duty,
             roster=self.roster,
             fleet=self.fleet,
             outside=outside,
@@ -180,6 +183,7 @@ class Stage:
             watchers=self.fleet,
             books=self.books,
             desk=self.desk,
+            duty=self.duty,
             roster=self.roster,
             herald=herald,
             crier=self.crier,

@@ -193,13 +193,21 @@ async def test_what_was_taken_lately_is_offered_again_however_the_wall_clock_was
         post.delivery.call()
         await settle()
         assert post.arrived == ["open1", "a1", "a2", "open1", "a1", "a2"]
+        post.broker.stop()
+        await post.clock.run(2 * REOFFER_S)
+        post.broker.start()
+        post.delivery.call()
+        await settle()
+        assert post.arrived[6:] == ["open1", "a1", "a2"], "however long the broker was away"
         await post.clock.run(REOFFER_S + 1)
+        post.owe("b")
+        await settle()
         post.broker.stop()
         await settle()
         post.broker.start()
         post.delivery.call()
         await settle()
-        assert post.arrived[6:] == ["open1"], "of open alerts always the last word"
+        assert post.arrived[9:] == ["b1", "open1", "b1"], "of open alerts always the last word"
 
 
 async def test_a_new_process_offers_again_what_the_one_before_had_delivered_lately(post: Post) -> None:

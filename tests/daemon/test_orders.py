@@ -122,12 +122,56 @@ async def test_resync_says_every_open_alert_again() -> None:
         assert [d["event"] for d in stage.said("streams/lobby/alerts")] == ["opened", "updated"]
 
 
-async def test_what_is_not_built_yet_is_refused_and_says_so() -> None:
+async def test_who_is_on_duty_is_counted_and_nobody_is_an_alarm() -> None:
     stage = Stage(setup_of(spec("lobby")))
     async with running(stage):
-        reply = await stage.command("on_duty/anna", for_s=60)
-        assert reply["result"] == "refused"
-        assert "yet" in reply["why"]
+        await stage.covered("lobby")
+        reply = await stage.command("on_duty/anna", for_s=10)
+        assert (reply["result"], reply["detail"]) == ("done", {"on_duty": 1})
+        await stage.pass_time(2)
+        assert b"streamwatch_moderators_on_duty 1.0" in stage.metrics.render()
+        await stage.pass_time(75)
+        assert "duty: nobody is on duty while 1 streams are live" in stage.kept("status")["reasons"]
+        assert (await stage.command("on_duty", for_s=10))["result"] == "refused", "the broker vouches for nobody"
+        await stage.command("on_duty/bob", for_s=60)
+        await stage.pass_time(2)
+        assert not [reason for reason in stage.kept("status")["reasons"] if reason.startswith("duty")]
+
+
+async def test_a_confirmed_stream_is_looked_at_harder_and_the_rule_has_a_count() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        await stage.covered("lobby")
+        await stage.decided("lobby", Level.ALARM)
+        await stage.pass_time(0.5)
+        [opened] = stage.said("streams/lobby/alerts")
+        at = rfc3339(stage.clock.now())
+        viewed = [{"from": at, "to": rfc3339(stage.clock.now() + timedelta(seconds=4))}]
+        reply = await stage.command("verdict/anna", alert_id=opened["alert_id"], verdict="confirm", viewed=viewed)
+        assert reply["result"] == "done"
+        assert stage.fleet.demands[-1] == ("lobby", 1.0)
+        assert stage.said("streams/lobby/alerts")[-1]["human"]["viewed_s"] == 4.0
+        assert b'streamwatch_verdicts_total{rule="card",verdict="confirm"} 1.0' in stage.metrics.render()
+
+
+async def test_whoever_records_answers_and_that_it_is_not_kept_is_an_alarm() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    async with running(stage):
+        await stage.covered("lobby")
+        await stage.decided("lobby", Level.ALARM)
+        await stage.pass_time(0.5)
+        [opened] = stage.said("streams/lobby/alerts")
+        assert opened["preserve"]["state"] == "asked"
+        reply = await stage.command("preserve_ack/recorder", alert_id=opened["alert_id"], kept=False)
+        assert reply["result"] == "done"
+        await stage.pass_time(2)
+        [told] = stage.said("escalations")
+        assert told["preserve"]["state"] == "failed"
+        assert [reason for reason in stage.kept("status")["reasons"] if reason.startswith("preservation: ")]
+        await stage.command("preserve_ack/recorder", alert_id=opened["alert_id"])
+        await stage.pass_time(2)
+        assert stage.said("streams/lobby/alerts")[-1]["preserve"]["state"] == "kept"
+        assert stage.kept("status")["reasons"] == []
 
 
 async def test_a_retained_command_is_never_executed() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from streamwatch.alerts.desk import AlertDesk
+from streamwatch.alerts.duty import Duty
 from streamwatch.alerts.gate import CommandGate
 from streamwatch.bus.base import Outgoing
 from streamwatch.bus.mqtt import MqttBus
@@ -91,6 +92,7 @@ async def listening(broker: Mosquitto, protocol: str) -> AsyncIterator[FakeFleet
         topics=topics,
         gate=CommandGate(seen=ledger, clock=clock, identify=True),
         desk=desk,
+        duty=Duty(notes=ledger, clock=clock),
         roster=roster,
         fleet=fleet,
         outside=Outside(demands=demands, fleet=fleet, clock=clock),

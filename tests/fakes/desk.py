@@ -9,8 +9,9 @@ from datetime import timedelta
 from streamwatch.alerts.base import Answer, DeskRule, DetectorFacts, StreamFacts
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.alerts.document import AlertDocument
+from streamwatch.alerts.policy import LifePolicy
 from streamwatch.domain.alerts import Verdict
-from streamwatch.domain.decisions import CloseWhen, Decision, Hit, Kind, Level, OpenWhen, RuleSpec, Severity
+from streamwatch.domain.decisions import CloseWhen, Decision, Hit, Kind, Level, OpenWhen, RaiseWhen, RuleSpec, Severity
 from streamwatch.domain.streams import StreamId
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger
@@ -27,6 +28,7 @@ def rule(
     kind: Kind = Kind.CLASSIFIER,
     *,
     cooldown_s: float = 60.0,
+    raise_: RaiseWhen | None = None,
 ) -> DeskRule:
     spec = RuleSpec(
         name=name,
@@ -37,6 +39,7 @@ def rule(
         open=OpenWhen(score=0.8, hits=2, within_s=10.0, spacing_s=0.4),
         close=CloseWhen(score=0.5, for_s=30.0),
         cooldown_s=cooldown_s,
+        raise_=raise_,
     )
     return DeskRule(spec, DetectorFacts("det", "1.2", "ab" * 32))
 
@@ -53,7 +56,8 @@ RULES = (
 class Story:
     """One daemon's desk, told second by second. `restart` begins another on the same ledger."""
 
-    def __init__(self, *rules: DeskRule) -> None:
+    def __init__(self, *rules: DeskRule, policy: LifePolicy | None = None) -> None:
+        self.policy = policy or LifePolicy()
         self.clock = FakeClock()
         self.start = self.clock.monotonic()
         self.ledger = FakeLedger(self.clock)
@@ -67,7 +71,7 @@ class Story:
         desk = AlertDesk(
             store=self.ledger, notes=self.ledger, clock=self.clock, node="edge-1", boot_id=f"boot-{self._boots}"
         )
-        desk.configure(self.rules)
+        desk.configure(self.rules, self.policy)
         return desk
 
     # --- telling ---------------------------------------------------------------------------------------------------
@@ -110,9 +114,13 @@ class Story:
         self.desk.observe(FACTS, Decision(name, Level.SUSPECTED, 1.0, 0.9, hits=(self.hit(0.9),)))
         return self
 
-    def says(self, verdict: str, who: str = "ann", alert_id: str | None = None, note: str = "") -> Answer:
+    def says(
+        self, verdict: str, who: str = "ann", alert_id: str | None = None, note: str = "", viewed_s: float | None = None
+    ) -> Answer:
         alert_id = alert_id or self.last["alert_id"]
-        return self.desk.verdict(alert_id=alert_id, verdict=Verdict(verdict), moderator=who, note=note)
+        return self.desk.verdict(
+            alert_id=alert_id, verdict=Verdict(verdict), moderator=who, note=note, viewed_s=viewed_s
+        )
 
     def restart(self, known: set[StreamId] | None = frozenset({LOBBY})) -> Story:
         """The daemon dies and comes back; watchers begin anew."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -167,5 +169,47 @@ def test_a_broker_that_forgot_us_is_told_again_of_what_waits_for_the_disk(disk: 
     put(disk.ledger, "a")
     disk.ledger.acknowledged(disk.ledger.pending(), at=1.0)
     assert keys(disk.ledger) == []
-    assert disk.ledger.owe_again(1000.0) == 1
+    assert disk.ledger.owe_again() == 1
     assert keys(disk.ledger) == [("a", 1)]
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from streamwatch.domain.alerts import Alert, AlertEvent, Event
+from streamwatch.domain.clock import SystemClock
+from streamwatch.domain.decisions import Kind, Severity
+from streamwatch.ledger import standby
+from streamwatch.ledger.sqlite import SqliteLedger
+
+standby.RETRY_S = 0.0
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+clock = SystemClock()
+disk = SqliteLedger(Path(sys.argv[1]), clock=clock)
+ledger = standby.StandbyLedger(disk, clock=clock)
+
+
+def put(name):
+    alert = Alert(name, "s", "r", Severity.HIGH, Kind.CLASSIFIER, 1, True, "d" * 2000)
+    ledger.commit(alert, AlertEvent(name, 1, Event.OPENED, Severity.HIGH, "s", "b" * 2000))
+
+
+put("before")
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (16384, hard))  # no file grows, as on a full disk
+for number in range(50):
+    put(f"full{number:02}")
+print(len(ledger.pending(1000)), "disk" in ledger.tend())
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+print(repr(ledger.tend()))
+ledger.close()
+again = SqliteLedger(Path(sys.argv[1]), clock=clock)
+print(len(again.pending(1000)), again.set_aside)
+"""
+
+
+def test_a_disk_that_is_really_full_stops_no_alert_and_loses_none_once_there_is_room(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL, str(tmp_path / "state")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("20")]  # ours log on stdout here
+    assert (lines, done.stderr) == (["51 True", "''", "51 None"], "")

@@ -1,0 +1,384 @@
+"""Stories of what an alert does while it waits for people, and of many at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from streamwatch.alerts.base import Result
+from streamwatch.alerts.duty import GRACE_S, Duty
+from streamwatch.alerts.policy import LifePolicy
+from streamwatch.alerts.quiet import Held
+from streamwatch.domain.alerts import Expect, Verdict
+from streamwatch.domain.decisions import RaiseWhen, Severity
+from streamwatch.domain.errors import LedgerError
+from streamwatch.domain.streams import NODE, StreamId
+from tests.fakes.clock import FakeClock
+from tests.fakes.desk import LOBBY, Story, other, rule
+from tests.fakes.ledger import FakeLedger
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def escalated(story: Story) -> list[tuple[int, str]]:
+    """Number and event of everything that is owed on `P/escalations`."""
+    return [(event.seq, str(event.event)) for event in story.ledger.events if event.escalated]
+
+
+# --- escalation ------------------------------------------------------------------------------------------------------
+
+
+def test_what_nobody_acknowledges_in_time_is_said_to_others_too(story: Story) -> None:
+    story.at(0).alarm("urgent").at(59)
+    assert escalated(story) == []
+    story.at(60.5)
+    assert story.last["escalated"] == "2026-11-21T10:01:00.000Z"
+    assert escalated(story) == [(3, "reminder")]
+
+
+def test_once_escalated_they_hear_everything_to_the_end(story: Story) -> None:
+    story.at(0).alarm("urgent").at(70)
+    story.says("acknowledge")
+    story.calm("urgent")
+    assert escalated(story) == [(3, "reminder"), (4, "updated"), (5, "closed")]
+
+
+@pytest.mark.parametrize("word", ["acknowledge", "confirm"])
+def test_what_was_acknowledged_in_time_is_not_escalated(story: Story, word: str) -> None:
+    story.at(0).alarm("urgent").at(30)
+    story.says(word)
+    story.at(1000)
+    assert escalated(story) == []
+
+
+def test_a_person_escalates_at_once_and_alone(story: Story) -> None:
+    story.at(0).alarm().at(5)
+    assert story.says("escalate").result is Result.DONE
+    assert escalated(story) == [(2, "updated")]
+    assert story.last["human"]["verdict"] == "escalate"
+
+
+@pytest.mark.parametrize("name", ["low", "card"])
+def test_low_ones_and_tests_are_never_escalated_unasked(story: Story, name: str) -> None:
+    story.at(0).alarm(name).at(4000)
+    assert escalated(story) == []
+
+
+def test_a_restart_neither_forgets_nor_delays_an_escalation(story: Story) -> None:
+    story.at(0).alarm("urgent").at(50).restart().at(61)
+    assert [event for _, event in escalated(story)] == ["reminder"]
+    story.restart().at(200)
+    assert sum("escalated" in document for document in story.documents) == len(escalated(story))
+
+
+@pytest.mark.parametrize("set_s", [3600.0, -3600.0])
+def test_a_clock_that_is_set_escalates_and_reminds_nothing_too_early_or_too_late(story: Story, set_s: float) -> None:
+    story.at(0).alarm("urgent").at(10)
+    story.clock.set_s = set_s
+    story.at(29)
+    assert story.heard == ["opened"]
+    story.at(61)
+    assert story.heard == ["opened", "reminder", "reminder"]
+    assert len(escalated(story)) == 1
+
+
+# --- severity --------------------------------------------------------------------------------------------------------
+
+
+def test_a_score_makes_an_open_alert_graver_and_somebody_looks_again() -> None:
+    story = Story(rule(raise_=RaiseWhen(Severity.URGENT, score=0.98, after_s=None)))
+    story.at(0).alarm(score=0.9).at(1)
+    story.says("acknowledge")
+    story.at(2).alarm(score=0.99)
+    assert story.last["severity"] == "urgent"
+    assert story.last["raised"] == {"from": "high", "at": "2026-11-21T10:00:02.000Z", "because": "score"}
+    assert story.ledger.alerts()[0].acknowledged is False
+    story.at(33)
+    assert story.heard[-1] == "reminder"
+    assert story.says("dismiss").result is Result.PROPOSED_DISMISSAL, "two people, since it is urgent now"
+
+
+def test_what_lasts_becomes_graver_once_and_never_less_grave() -> None:
+    story = Story(rule(severity=Severity.LOW, raise_=RaiseWhen(Severity.HIGH, score=None, after_s=60)))
+    story.at(0).alarm(score=0.9)
+    for second in range(1, 120, 3):
+        story.at(second).alarm()
+    severities = [document["severity"] for document in story.documents]
+    assert severities == sorted(severities, reverse=True)
+    assert severities[-1] == "high"
+    assert story.last["raised"]["because"] == "duration"
+    assert sum(document.get("raised") != story.last["raised"] for document in story.documents) > 0
+
+
+# --- what whoever records answers ------------------------------------------------------------------------------------
+
+
+def ack(story: Story, *, kept: bool = True, alert_id: str | None = None) -> Result:
+    return story.desk.preserve_ack(alert_id=alert_id or story.last["alert_id"], kept=kept).result
+
+
+def test_the_span_is_asked_for_at_once_and_its_keeping_is_said(story: Story) -> None:
+    story.at(0).alarm()
+    assert story.last["preserve"]["state"] == "asked"
+    assert story.last["preserve"]["deadline"] == "2026-11-21T10:05:00.000Z"
+    story.at(1)
+    assert ack(story) is Result.DONE
+    assert story.last["preserve"]["state"] == "kept"
+    story.at(20).alarm()
+    assert story.last["preserve"]["state"] == "kept", "later hits do not undo it"
+    story.at(400)
+    assert story.desk.unpreserved == ""
+
+
+def test_a_missing_answer_is_an_alarm_once_there_ever_was_one(story: Story) -> None:
+    story.at(0).alarm("low").at(400)
+    assert (story.desk.unpreserved, escalated(story)) == ("", []), "nobody ever answers here"
+    ack(story)
+    story.alarm("nudity").at(701)
+    assert story.last["preserve"]["state"] == "overdue"
+    assert escalated(story)
+    assert "spans of 1 alerts" in story.desk.unpreserved
+    ack(story)
+    assert story.desk.unpreserved == ""
+
+
+def test_what_is_expected_is_missed_from_the_first_alert_on_also_after_close_and_restart() -> None:
+    story = Story(policy=LifePolicy(preserve_answer=Expect.EXPECTED))
+    story.at(0).alarm().at(5).restart().at(6).calm().at(301)
+    assert story.last["preserve"]["state"] == "overdue"
+    assert story.ledger.alerts() == [], "it stays closed"
+    assert story.desk.unpreserved
+
+
+def test_that_it_could_not_be_kept_is_an_alarm_at_once(story: Story) -> None:
+    story.at(0).alarm()
+    assert ack(story, kept=False) is Result.DONE
+    assert story.last["preserve"]["state"] == "failed"
+    assert escalated(story) == [(2, "updated")]
+    assert story.desk.unpreserved
+
+
+def test_of_tests_nobody_is_asked_to_keep_anything(story: Story) -> None:
+    story.at(0).alarm("card")
+    assert set(story.last["preserve"]) == {"from", "to", "from_media_s", "to_media_s", "pre_roll_s"}
+    assert ack(story) is Result.REFUSED
+    assert ack(story, alert_id="01KAJ5V8Z0AAAAAAAAAAAAAAAA") is Result.REFUSED
+
+
+def test_after_a_new_session_media_time_is_not_claimed(story: Story) -> None:
+    story.at(100).alarm().at(111)
+    story.start += 110  # media time begins anew
+    story.alarm(facts=other(session="s2"))
+    assert "from_media_s" not in story.last["preserve"]
+    assert story.last["preserve"]["state"] == "asked"
+
+
+# --- directories -----------------------------------------------------------------------------------------------------
+
+
+def test_directories_are_asked_not_to_promote_it_until_it_is_dismissed(story: Story) -> None:
+    story.at(0).alarm()
+    assert story.last["discovery_hold"] == {"until": "2026-11-21T10:30:00.000Z"}
+    story.at(60)
+    story.says("dismiss")
+    assert "discovery_hold" not in story.last
+
+
+def test_a_hold_runs_out_by_itself_unless_people_confirm(story: Story) -> None:
+    story.at(0).alarm().at(60).calm()
+    assert story.last["discovery_hold"] == {"until": "2026-11-21T10:30:00.000Z"}
+    story.says("confirm")
+    assert story.last["discovery_hold"] == {"until": "2026-11-21T10:31:00.000Z"}
+
+
+@pytest.mark.parametrize("name", ["low", "card"])
+def test_low_ones_and_tests_hold_nothing(story: Story, name: str) -> None:
+    assert "discovery_hold" not in story.at(0).alarm(name).last
+
+
+# --- verdicts --------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_viewed_stands_beside_the_word(story: Story) -> None:
+    story.at(0).alarm()
+    answer = story.says("confirm", viewed_s=12.5)
+    assert story.last["human"]["viewed_s"] == 12.5
+    assert (answer.stream, answer.rule) == (LOBBY, "nudity")
+
+
+def test_what_people_confirmed_cools_down_for_nobody(story: Story) -> None:
+    story.at(0).alarm()
+    story.says("confirm")
+    story.at(40).calm().at(41).fresh().alarm()
+    assert story.heard == ["opened", "updated", "closed:quiet", "opened"]
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+FLOOD = LifePolicy(flood_streams=3, flood_within_s=60)
+
+
+def crowd(story: Story, names: str, rule_name: str = "nudity") -> None:
+    for name in names:
+        story.alarm(rule_name, facts=other(id=StreamId(name), name=name))
+
+
+def by_stream(story: Story) -> list[tuple[str, str]]:
+    return [(document["stream"]["id"], document["event"]) for document in story.documents]
+
+
+def test_a_flood_is_one_word_with_a_question() -> None:
+    story = Story(policy=FLOOD)
+    crowd(story.at(1), "abcdef")
+    assert by_stream(story) == [*((name, "opened") for name in "abc"), (NODE, "opened")]
+    assert story.last["summary"] == {
+        "streams": 4,
+        "since": "2026-11-21T10:00:01.000Z",
+        "examples": ["a", "b", "c", "d"],
+        "says": "4 streams opened rule nudity since 10:00 UTC: model or configuration fault?",
+    }
+    story.at(12)
+    assert story.last["event"] == "updated"
+    assert (story.last["summary"]["streams"], story.last["summary"]["examples"]) == (6, list("abcdef"))
+    assert story.desk.held[Held.FLOOD] == 3
+
+
+def test_what_is_urgent_or_known_opens_all_the_same_beside_the_summary() -> None:
+    story = Story(policy=FLOOD)
+    crowd(story.at(1), "abcdef", "urgent")
+    crowd(story.at(2), "abcdef", "known")
+    for name in ("urgent", "known"):
+        opened = [d["stream"]["id"] for d in story.documents if d["rule"] == name and d["event"] == "opened"]
+        assert sorted(opened) == sorted([*"abcdef", NODE])
+
+
+def test_tests_on_all_streams_are_no_flood() -> None:
+    story = Story(policy=FLOOD)
+    crowd(story.at(1), "abcdef", "card")
+    assert by_stream(story) == [(name, "opened") for name in "abcdef"]
+
+
+def test_a_few_streams_now_and_then_are_no_flood() -> None:
+    story = Story(policy=FLOOD)
+    for second, name in zip(range(0, 240, 30), "abcdefgh", strict=True):
+        crowd(story.at(second), name)
+    assert NODE not in {stream for stream, _ in by_stream(story)}
+
+
+def test_where_people_say_that_it_is_real_every_stream_opens_its_own() -> None:
+    story = Story(policy=FLOOD)
+    crowd(story.at(1), "abcd")
+    story.says("confirm")
+    crowd(story.at(2), "def")
+    assert [stream for stream, event in by_stream(story) if event == "opened"] == ["a", "b", "c", NODE, "d", "e", "f"]
+
+
+def test_a_dismissed_flood_is_not_said_again_while_it_lasts() -> None:
+    story = Story(policy=FLOOD)
+    crowd(story.at(1), "abcd")
+    assert story.says("dismiss").result is Result.DONE
+    crowd(story.at(5), "efg")
+    assert by_stream(story)[-1] == (NODE, "closed")
+
+
+def test_after_a_flood_what_is_still_at_alarm_opens_after_all() -> None:
+    story = Story(policy=FLOOD)
+    crowd(story.at(1), "abcde")
+    story.at(62.5)
+    assert story.heard[-1] == "closed:quiet"
+    crowd(story, "de")
+    assert by_stream(story)[-2:] == [("d", "opened"), ("e", "opened")]
+
+
+def test_a_summary_does_not_outlive_the_daemon_that_counted() -> None:
+    story = Story(policy=FLOOD)
+    crowd(story.at(1), "abcd")
+    story.restart({StreamId(name) for name in "abcd"})
+    assert story.heard[-1] == "closed:restart"
+    assert story.desk.take_restanding() == frozenset()
+
+
+def test_a_disk_that_refuses_the_summary_is_asked_again() -> None:
+    story = Story(policy=FLOOD)
+    crowd(story.at(1), "abc")
+    story.ledger.broken = True
+    with pytest.raises(LedgerError):
+        crowd(story, "d")
+    story.ledger.broken = False
+    crowd(story, "d")
+    assert by_stream(story)[-1] == (NODE, "opened")
+
+
+# --- who is there ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def duty(clock: FakeClock) -> Duty:
+    return Duty(notes=FakeLedger(clock), clock=clock)
+
+
+def test_nobody_is_missed_who_never_was_there(duty: Duty, clock: FakeClock) -> None:
+    clock.advance(3600)
+    assert duty.trouble(live=5, expect=Expect.AUTO) == ""
+    assert duty.trouble(live=5, expect=Expect.OFF) == ""
+
+
+def test_streams_that_nobody_watches_over_are_an_alarm_after_a_moment(duty: Duty, clock: FakeClock) -> None:
+    duty.set("ann", 600)
+    assert duty.people == ("ann",)
+    clock.advance(599)
+    assert duty.trouble(live=5, expect=Expect.AUTO) == ""
+    clock.advance(2)
+    assert duty.trouble(live=5, expect=Expect.AUTO) == ""
+    clock.advance(GRACE_S)
+    assert duty.trouble(live=5, expect=Expect.AUTO) == "nobody is on duty while 5 streams are live"
+    assert duty.trouble(live=0, expect=Expect.AUTO) == ""
+    duty.set("bob", 600)
+    assert duty.trouble(live=5, expect=Expect.AUTO) == ""
+
+
+def test_who_leaves_is_gone_and_who_has_no_name_never_came(duty: Duty) -> None:
+    duty.set("ann", 600)
+    duty.set("bob", 600)
+    assert duty.set("ann", 0).result is Result.DONE
+    assert duty.people == ("bob",)
+    assert duty.set(" ", 600).result is Result.REFUSED
+
+
+def test_a_shift_goes_on_over_a_restart_and_over_a_clock_that_is_set(clock: FakeClock) -> None:
+    notes = FakeLedger(clock)
+    Duty(notes=notes, clock=clock).set("ann", 600)
+    clock.advance(100)
+    again = Duty(notes=notes, clock=clock)
+    again.restore()
+    assert again.people == ("ann",)
+    clock.set_s = 3600
+    assert again.people == ("ann",)
+    clock.advance(501)
+    assert again.people == ()
+
+
+@pytest.mark.parametrize("kept", ["[]", "{", '{"ann": 5}', '{"ann": "soon"}'])
+def test_what_cannot_be_read_of_a_shift_is_nobody(clock: FakeClock, kept: str) -> None:
+    notes = FakeLedger(clock)
+    notes.remember("on_duty", kept)
+    duty = Duty(notes=notes, clock=clock)
+    duty.restore()
+    assert duty.people == ()
+
+
+def test_the_policy_can_be_changed_while_alerts_are_open(story: Story) -> None:
+    story.at(0).alarm("urgent")
+    story.desk.configure(story.rules, replace(LifePolicy(), escalate_s={Severity.URGENT: 5.0}))
+    story.desk.verdict(alert_id=story.last["alert_id"], verdict=Verdict.REOPEN, moderator="ann")
+    story.at(6)
+    assert escalated(story)
