@@ -29,6 +29,7 @@ from streamwatch.daemon.bases import Bases
 from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.demands import Demands
+from streamwatch.daemon.diary import Diary
 from streamwatch.daemon.glance import Glance
 from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.keeper import Keeper
@@ -206,11 +207,13 @@ def compose(
         expiry_s=expiry_s,
     )
     bus = MqttBus(ready.broker, herald=herald, subscriptions=topics.subscriptions, clock=clock, lane=lanes(topics))
+    diary = Diary(store=ledger, setup=setup, metrics=metrics, health=health, clock=clock)
     reception = Reception(
         setup=setup,
         spec_of=lambda stream: roster.get(stream),  # noqa: PLW0108  # `roster` comes later
         streams_of=lambda slot: fleet.slots()[slot].streams,
         on_ready=on_ready,
+        on_sample=diary.note,
         books=books,
         desk=desk,
         demands=demands,
@@ -269,6 +272,7 @@ def compose(
         herald=herald,
         crier=crier,
         keeper=Keeper(books=books, store=ledger, clock=clock, health=health, boot=_boot()),
+        diary=diary,
         orders=orders,
         outside=outside,
         delivery=delivery,

@@ -130,6 +130,7 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
             confirmed_s=config.state.retention.alerts,
             dismissed_s=config.state.retention.dismissed,
             unconfirmed_s=config.state.retention.unconfirmed,
+            samples_s=config.state.retention.samples,
         ),
         max_ledger=config.state.max_size,
         bases={
@@ -228,10 +229,6 @@ def _name_problems(loaded: Loaded, builtin: tuple[RuleSpec, ...]) -> Iterator[Pr
 
 def _not_yet(loaded: Loaded) -> Iterator[Problem]:
     """What the public interface names and this version does not do: refused, because silence would read as done."""
-    if loaded.config.state.retention.samples > 0:
-        yield loaded.problem(
-            "state.retention.samples", "scores of single frames are not kept by this version", "0s, or leave it out"
-        )
     for index, origin in enumerate(loaded.config.origins):
         yield loaded.problem(
             f"origins.{index}",

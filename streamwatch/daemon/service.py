@@ -18,6 +18,7 @@ from streamwatch.coverage.books import Books
 from streamwatch.daemon.bases import Bases
 from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
+from streamwatch.daemon.diary import Diary
 from streamwatch.daemon.figures import CoverageFigures
 from streamwatch.daemon.flips import WITHIN_S, Flips
 from streamwatch.daemon.herald import Herald
@@ -113,6 +114,7 @@ class Parts:
     herald: Herald
     crier: Crier
     keeper: Keeper
+    diary: Diary
     orders: Orders
     outside: Outside
     delivery: Delivery
@@ -170,6 +172,7 @@ class DaemonService:
             delivery = tasks.create_task(p.delivery.run(), name="delivery")
             crying = tasks.create_task(p.crier.run(), name="breaches")
             keeping = tasks.create_task(p.keeper.run(), name="keeping the books")
+            diary = tasks.create_task(p.diary.run(), name="keeping scores")
             greeting = tasks.create_task(self._greet(), name="greeting")
             fleet = tasks.create_task(p.watchers.run(), name="fleet")
             self._roll()
@@ -177,11 +180,12 @@ class DaemonService:
             duties = tasks.create_task(self._duties(), name="duties")
             await self._stopping.wait()
             log.info("stopping")
-            ending = (orders, greeting, pulse, duties, keeping, fleet)
+            ending = (orders, greeting, pulse, duties, keeping, diary, fleet)
             for task in ending:
                 task.cancel()
             await asyncio.wait(ending, timeout=STOP_S)
             await p.keeper.save()
+            await p.diary.finish()
             crying.cancel()
             delivery.cancel()
             await asyncio.wait((delivery,), timeout=STOP_S)

@@ -22,6 +22,7 @@ from streamwatch.domain.streams import StreamId
 from streamwatch.ledger.database import FILE
 from streamwatch.ledger.reading import Wanted, reading
 from streamwatch.ledger.retention import Due
+from streamwatch.ledger.samples import scored
 from streamwatch.ledger.sqlite import SqliteLedger
 from tests.fakes.clock import FakeClock
 from tests.fuzz.engine import Target
@@ -33,6 +34,8 @@ _STREAM = (
     b'"live_since":1,"fault":null,"max_gap_s":10}],"live_s":5,"uncovered_s":{},"uncovered_until":null,'
     b'"uncovered_since":null,"breach":null}'
 )
+
+_SCORES = b'{"s":"s1","a":12.345,"m":0.5,"l":"back","c":1,"x":1,"d":{"det":{"nsfw":0.97,"calm":0.03}}}'
 
 
 @functools.cache
@@ -114,6 +117,17 @@ def check_coverage(data: bytes) -> None:
         account.mark(101.0)
 
 
+def check_samples(data: bytes) -> None:
+    """A line of scores: no value, or one that is written as it was read."""
+    found = scored((1.0, b"lobby", data.decode("utf-8", "replace")))
+    if found is None:
+        return
+    row = found.row()
+    again = scored(row)
+    assert again is not None
+    assert again.row() == row
+
+
 def _patches() -> list[bytes]:
     sound = _sound()
     places = [sound.find(word) for word in (_MARK, b"high", b"classifier", b"opened", b"stream-1", b"boot", b"told")]
@@ -123,4 +137,5 @@ def _patches() -> list[bytes]:
 TARGETS = (
     Target("ledger", check_ledger, _patches, ("ledger.sqlite", "ledger.coverage", "ledger.folder"), brief=40),
     Target("coverage-books", check_coverage, lambda: [_STREAM], ("coverage.recall",), brief=1500),
+    Target("samples", check_samples, lambda: [_SCORES], ("ledger.samples",), brief=1500),
 )
