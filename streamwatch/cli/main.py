@@ -27,6 +27,7 @@ EXAMPLES = {
     "alerts": "streamwatch alerts list config/minimal.yaml --open",
     "verdict": "streamwatch verdict 01K3J5V0G4QZ8N6M2T7R1XYWBC confirm config/minimal.yaml --as anna",
     "on-duty": "streamwatch on-duty config/minimal.yaml --as anna --for 1h",
+    "replay": "streamwatch replay config/minimal.yaml --rules new.yaml --since 7d",
     "watch": "streamwatch watch rtmp://127.0.0.1/live/lobby --gap 2s",
     "probe": "streamwatch probe http://127.0.0.1:8080/hls/lobby.m3u8 --json",
     "demo": "streamwatch demo --until-alert",
