@@ -97,19 +97,24 @@ def test_labels_that_were_left_out_were_low() -> None:
 
 
 FRAMES = st.lists(
-    st.tuples(st.sampled_from([0.5, 1.0, 4.0, 15.0, 70.0]), st.sampled_from([0.1, 0.55, 0.85, 0.99]), st.booleans()),
-    max_size=40,
-)
+    st.tuples(
+        st.sampled_from([0.5, 1.0, 4.0, 15.0]), st.sampled_from([0.1, 0.1, 0.55, 0.85, 0.99]), st.integers(1, 6),
+        st.sampled_from([False, False, False, True]),
+    ),
+    max_size=20,
+)  # fmt: skip
+"""Scenes: the pause before each frame, its score, how many frames, and whether they are damaged."""
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(FRAMES, st.sampled_from([Severity.HIGH, Severity.URGENT]))
 def test_it_opens_what_the_daemon_would_have_opened(
-    frames: list[tuple[float, float, bool]], severity: Severity
+    scenes: list[tuple[float, float, int, bool]], severity: Severity
 ) -> None:
     spec = replace(rule().spec, severity=severity)
     story = Story(replace(rule(), spec=spec))
     policy, kept = KOfN(spec), []
+    frames = [(pause, score, corrupt) for pause, score, count, corrupt in scenes for _ in range(count)]
     for pause, score, corrupt in frames:
         story.clock.advance(pause)
         story.desk.tick()
