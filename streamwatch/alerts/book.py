@@ -10,27 +10,41 @@ from streamwatch.alerts import ulid
 from streamwatch.alerts.base import DeskRule, Store
 from streamwatch.alerts.quiet import Key, QuietSpells
 from streamwatch.alerts.remembering import cools, remember_closed, remember_informed
+from streamwatch.alerts.unseen import Unseen
 from streamwatch.alerts.voice import Entry, Voice, read
 from streamwatch.domain.alerts import CloseReason, Event
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import NODE, StreamId
 
+_LOOK_BACK_S = 24 * 3600.0
+"""Closed alerts that somebody may still be called for after a restart: `alerts.escalate` allows no longer wait."""
+
 
 class Book:
     """At most one open alert per stream and rule. What the store refuses to close stays open and is tried again."""
 
     def __init__(
-        self, *, store: Store, quiet: QuietSpells, voice: Voice, clock: Clock, rules: Mapping[str, DeskRule]
+        self,
+        *,
+        store: Store,
+        quiet: QuietSpells,
+        voice: Voice,
+        unseen: Unseen,
+        clock: Clock,
+        rules: Mapping[str, DeskRule],
     ) -> None:
         """`rules` is the desk's own, and changes with it."""
         self._store = store
         self._quiet = quiet
         self._voice = voice
+        self._unseen = unseen
         self._clock = clock
         self._rules = rules
         self._open: dict[Key, Entry] = {}
         self._closing: dict[Key, CloseReason] = {}
+        self.closed_lately: list[Entry] = []
+        """Alerts that had closed within a day when the daemon began."""
         self.restanding: set[StreamId] = set()
         """Streams whose standing changed and whose watchers have not been told."""
 
@@ -71,6 +85,13 @@ class Book:
             self._open[entry.key] = entry
             self._voice.schedule(entry)
             remember_informed(self._quiet, entry, stream=alert.stream, now=now, age_s=0.0)
+        for alert in self._store.closed_since(self._clock.now().timestamp() - _LOOK_BACK_S):
+            entry = read(alert)
+            if entry is not None:
+                entry.waits_since = now - max(self._clock.now().timestamp() - waits_since(entry), 0.0)
+                self._voice.schedule(entry)
+                self._unseen.closed(entry)
+                self.closed_lately.append(entry)
         remember_closed(self._store, self._quiet, rules=self._rules, clock=self._clock, open_keys=self._open)
 
     def close_all(self, of: Callable[[StreamId], bool], reason: CloseReason) -> None:
@@ -85,6 +106,7 @@ class Book:
         self._voice.speak(entry, Event.CLOSED, open_=False, still_live=still_live, close_reason=reason, **changes)
         self._open.pop(entry.key, None)
         self._closing.pop(entry.key, None)
+        self._unseen.closed(entry)
         self.cool_down(entry, reason)
 
     def close_due(self) -> None:

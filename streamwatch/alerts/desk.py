@@ -24,6 +24,7 @@ from streamwatch.alerts.policy import LifePolicy
 from streamwatch.alerts.preservation import Preservation
 from streamwatch.alerts.quiet import INFORMATIONAL_EVERY_S, MUTE_LIMIT_S, Held, Key, QuietSpells
 from streamwatch.alerts.ulid import Ulids
+from streamwatch.alerts.unseen import Unseen, unseen
 from streamwatch.alerts.verdicts import needs_two, shown_name
 from streamwatch.alerts.voice import Entry, Listener, Voice
 from streamwatch.domain.alerts import Alert, CloseReason, Event, Verdict
@@ -56,7 +57,15 @@ class AlertDesk:
         self._voice = Voice(store=store, clock=clock, boot_id=boot_id, listener=listener, policy=lambda: self._policy)
         self._quiet = QuietSpells(notes)
         self._rules: dict[str, DeskRule] = {}
-        self._book = Book(store=store, quiet=self._quiet, voice=self._voice, clock=clock, rules=self._rules)
+        self._unseen = Unseen()
+        self._book = Book(
+            store=store,
+            quiet=self._quiet,
+            voice=self._voice,
+            unseen=self._unseen,
+            clock=clock,
+            rules=self._rules,
+        )
         self._floods = Floods()
         self._shown: dict[StreamId, str] = {}
         """Ids of flooding streams as documents show them."""
@@ -85,8 +94,9 @@ class AlertDesk:
         self._quiet.restore()
         self._preservation.restore()
         self._book.restore()
-        for entry in self._book.entries:
+        for entry in (*self._book.entries, *self._book.closed_lately):
             self._await_answer(entry)
+        self._book.closed_lately.clear()
         if known_streams is not None:
             self.close_unknown(known_streams)
 
@@ -140,6 +150,11 @@ class AlertDesk:
                 self._remind(entry, escalated=rfc3339(self._clock.now()))
             elif entry.remind_at is not None and now >= entry.remind_at:
                 self._remind(entry)
+        for alert_id in self._unseen.due(now):
+            closed = self._book.find(alert_id)
+            if closed is not None and not closed.alert.open and unseen(closed):
+                self._voice.speak(closed, Event.UPDATED, open_=False, escalated=rfc3339(self._clock.now()))
+            self._unseen.over(alert_id)
         for alert_id in self._preservation.due(now=now, expect=self._policy.preserve_answer):
             missing = self._book.find(alert_id)
             if missing is not None:

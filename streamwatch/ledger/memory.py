@@ -12,6 +12,7 @@ from streamwatch.domain.decisions import Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.ledger.base import Backlog
 from streamwatch.ledger.eviction import NOTHING, Evicted
+from streamwatch.ledger.lately import lately
 from streamwatch.ledger.retention import Due, fate
 from streamwatch.ledger.samples import Row
 
@@ -94,9 +95,9 @@ class MemoryLedger:
     def owe_again(self, also: Collection[tuple[str, int]] = (), *, within_s: float | None = None) -> int:
         """Owe again what a broker that forgot us may have lost; see `SqliteLedger.owe_again`."""
         open_ = {(alert.id, alert.seq) for alert in self._alerts.values() if alert.open}
-        latest = max(self._acknowledged.values(), default=0.0)
-        since = float("inf") if within_s is None else latest - within_s
-        owed = [key for key, at in self._acknowledged.items() if at >= since or key in open_ or key in also]
+        newest_first = reversed(self._acknowledged.items())
+        late = frozenset(lately(newest_first, within_s)) if within_s is not None else frozenset()
+        owed = [key for key in self._acknowledged if key in late or key in open_ or key in also]
         for key in owed:
             del self._acknowledged[key]
         return len(owed)

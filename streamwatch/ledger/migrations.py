@@ -112,6 +112,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "ALTER TABLE events ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0",
+        # the order of acknowledgements, which no clock can turn round
+        "ALTER TABLE events ADD COLUMN taken INTEGER",
+        "CREATE INDEX events_taken ON events (taken, acknowledged_at) WHERE acknowledged_at IS NOT NULL",
         # of what is urgent the newest alerts go first
         """
         CREATE INDEX events_urgent ON events (alert_id DESC, seq, position, rank, acknowledged_at)

@@ -24,11 +24,17 @@ from streamwatch.ledger.base import Backlog
 from streamwatch.ledger.database import Database
 from streamwatch.ledger.eviction import NOTHING, Evicted
 from streamwatch.ledger.hiding import Hiding
+from streamwatch.ledger.lately import lately
 from streamwatch.ledger.retention import Due, fate
 
 _log = structlog.get_logger(__name__)
 
 _Row = TypeVar("_Row")
+_NEWEST_FIRST = (
+    "SELECT alert_id, seq, acknowledged_at FROM events WHERE acknowledged_at IS NOT NULL ORDER BY taken DESC LIMIT ?"
+)
+_LATEST = 30_000
+"""Acknowledgements that are looked back at: more than delivery makes in a minute."""
 _LIMIT = 1000
 """Rows of one answer or one deletion: a call stays short whatever has piled up."""
 MAX_ANSWERS = 20_000
@@ -50,10 +56,7 @@ _INSERT_EVENT = (
     "INSERT INTO events (alert_id, seq, event, body, committed_at, escalated, rank) "  # noqa: S608 - constants of this file
     f"VALUES (?, ?, ?, ?, ?, ?, ({_RANK_OF}))"
 )
-_RERANK = (
-    f"UPDATE events SET rank = ({_RANK_OF}) WHERE alert_id = ? "  # noqa: S608 - constants of this file
-    f"AND acknowledged_at IS NULL AND rank <> ({_RANK_OF})"
-)
+_RERANK = f"UPDATE events SET rank = ({_RANK_OF}) WHERE alert_id = ? AND rank <> ({_RANK_OF})"  # noqa: S608 - the same
 _OWED = "acknowledged_at IS NULL AND alert_id NOT IN (SELECT value FROM json_each(?))"
 _URGENT = (
     "SELECT position FROM events INDEXED BY events_urgent "  # noqa: S608 - constants of this file
@@ -134,7 +137,7 @@ class SqliteLedger:
                     event.alert_id,
                 ),
             )
-            db.execute(_RERANK, (alert.id,) * 3)  # a severity that was raised takes along what is owed of the alert
+            db.execute(_RERANK, (alert.id,) * 3)  # a severity that was raised takes along all that is, or will be, owed
         if event.triggered is not None:
             self._triggered[event.alert_id, event.seq] = event.triggered
 
@@ -183,9 +186,11 @@ class SqliteLedger:
     def acknowledged(self, events: Sequence[AlertEvent], *, at: float) -> None:
         """The broker has the events. Idempotent; the first time stands."""
         with self._file.transaction() as db:
+            [(taken,)] = db.execute("SELECT coalesce(max(taken), 0) FROM events").fetchall()
             db.executemany(
-                "UPDATE events SET acknowledged_at = ? WHERE alert_id = ? AND seq = ? AND acknowledged_at IS NULL",
-                [(at, *event.key) for event in events],
+                "UPDATE events SET acknowledged_at = ?, taken = ? "
+                "WHERE alert_id = ? AND seq = ? AND acknowledged_at IS NULL",
+                [(at, taken + number, *event.key) for number, event in enumerate(events, 1)],
             )
         self.fix(events)
 
@@ -219,15 +224,15 @@ class SqliteLedger:
         They come back in `pending`, bodies unchanged, in their old order.
         """
         with self._file.transaction() as db:
-            [(newest,)] = db.execute("SELECT max(acknowledged_at) FROM events").fetchall()
-            if newest is None:
-                return 0
-            since = newest + 1.0 if within_s is None else newest - within_s
+            again = [list(key) for key in also]
+            if within_s is not None:
+                rows = db.execute(_NEWEST_FIRST, (_LATEST,))
+                again += lately((([alert_id, seq], at) for alert_id, seq, at in rows), within_s)
             return db.execute(
-                "UPDATE events SET acknowledged_at = NULL WHERE acknowledged_at >= ? OR (acknowledged_at IS NOT NULL "
-                "AND (EXISTS (SELECT 1 FROM alerts a WHERE a.open = 1 AND a.id = alert_id AND a.seq = events.seq) "
-                "OR (alert_id, seq) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))))",
-                (since, json.dumps([list(key) for key in also])),
+                "UPDATE events SET acknowledged_at = NULL WHERE acknowledged_at IS NOT NULL AND "
+                "((alert_id, seq) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?)) OR "
+                "(alert_id, seq) IN (SELECT id, seq FROM alerts WHERE open = 1))",
+                (json.dumps(again),),
             ).rowcount
 
     # --- what the desk asks --------------------------------------------------------------------------------------

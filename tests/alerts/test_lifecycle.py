@@ -75,6 +75,35 @@ def test_a_restart_neither_forgets_nor_delays_an_escalation(story: Story) -> Non
     assert sum("escalated" in document for document in story.documents) == len(escalated(story))
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["", "over a restart"])
+def test_a_short_scene_that_nobody_saw_is_escalated_although_it_is_over(story: Story, *, again: bool) -> None:
+    story.at(0).alarm("urgent").at(20).calm("urgent")
+    if again:
+        story.restart()
+    story.at(59)
+    assert escalated(story) == []
+    story.at(61)
+    assert escalated(story) == [(3, "updated")]
+    assert (story.last["close_reason"], story.ledger.alerts()) == ("quiet", [])
+    story.at(4000)
+    assert len(story.heard) == 3
+
+
+@pytest.mark.parametrize("word", ["acknowledge", "dismiss", "confirm"])
+def test_a_short_scene_that_somebody_judged_is_not_escalated(story: Story, word: str) -> None:
+    story.at(0).alarm("nudity").at(20).calm("nudity").at(30)
+    story.says(word)
+    story.at(2000)
+    assert escalated(story) == []
+
+
+def test_a_dismissal_that_waits_for_the_second_person_is_escalated(story: Story) -> None:
+    story.at(0).alarm("urgent").at(20).calm("urgent").at(30)
+    story.says("dismiss", "ann")
+    story.at(61)
+    assert escalated(story) == [(4, "updated")]
+
+
 @pytest.mark.parametrize("set_s", [3600.0, -3600.0])
 def test_a_clock_that_is_set_escalates_and_reminds_nothing_too_early_or_too_late(story: Story, set_s: float) -> None:
     story.at(0).alarm("urgent").at(10)
@@ -148,7 +177,7 @@ def test_a_missing_answer_is_an_alarm_once_there_ever_was_one(story: Story) -> N
 
 def test_what_is_expected_is_missed_from_the_first_alert_on_also_after_close_and_restart() -> None:
     story = Story(policy=LifePolicy(preserve_answer=Expect.EXPECTED))
-    story.at(0).alarm().at(5).restart().at(6).calm().at(301)
+    story.at(0).alarm().at(5).restart().at(6).calm().at(7).restart().at(301)
     assert story.last["preserve"]["state"] == "overdue"
     assert story.ledger.alerts() == [], "it stays closed"
     assert story.desk.unpreserved

@@ -139,11 +139,12 @@ def test_the_first_acknowledgement_stands(ledger):
     ledger.commit(alert("a", open_=False), event("a"))
     ledger.acknowledged([event("a", 1)], at=100.0)
     ledger.acknowledged([event("a", 1)], at=500.0)
-    ledger.commit(alert("b", open_=False), event("b"))
-    ledger.acknowledged([event("b")], at=200.0)
-    assert ledger.owe_again(within_s=50.0) == 1
-    ledger.acknowledged([event("b")], at=200.0)
-    assert ledger.owe_again(within_s=100.0) == 2
+    for name, at in (("b", 140.0), ("c", 190.0), ("d", 200.0)):
+        ledger.commit(alert(name, open_=False), event(name))
+        ledger.acknowledged([event(name)], at=at)
+    assert ledger.owe_again(within_s=50.0) == 3
+    ledger.acknowledged([event(name) for name in "cdb"], at=200.0)
+    assert ledger.owe_again(within_s=50.0) == 4, "no gap counts as more than half of it"
 
 
 def test_what_is_most_severe_is_owed_first_and_each_alert_in_its_order(ledger):
@@ -190,6 +191,28 @@ def test_several_bodies_are_fixed_or_none(ledger):
 
 
 @durable
+@pytest.mark.parametrize("set_s", [3600.0, -3600.0])
+def test_a_clock_that_was_set_between_acknowledgements_hides_none_of_them(ledger, set_s):
+    for name in "abc":
+        ledger.commit(alert(name, open_=False), event(name))
+    ledger.acknowledged([event("a")], at=10.0)
+    ledger.acknowledged([event("b")], at=200.0)
+    ledger.acknowledged([event("c")], at=210.0 + set_s)
+    assert ledger.owe_again(within_s=60.0) >= 2
+    assert {("b", 1), ("c", 1)} <= set(keys(ledger.pending()))
+
+
+@durable
+def test_what_is_owed_again_of_a_raised_alert_keeps_its_order(ledger):
+    ledger.commit(replace(alert("a"), severity=Severity.LOW), event("a"))
+    ledger.commit(alert("b"), event("b"))
+    ledger.acknowledged([event("a")], at=10.0)
+    ledger.commit(replace(alert("a", 2), severity=Severity.URGENT), event("a", 2))
+    ledger.owe_again([("a", 1)])
+    assert keys(ledger.pending()) == [("a", 1), ("a", 2), ("b", 1)]
+
+
+@durable
 def test_events_that_somebody_names_are_owed_again_whatever_the_wall_clock_said(ledger):
     for name in "ab":
         ledger.commit(alert(name, open_=False), event(name))
@@ -207,17 +230,15 @@ def test_alerts_can_be_left_out_of_what_is_owed(ledger):
 
 @durable
 def test_a_broker_that_forgot_us_is_owed_open_alerts_and_the_newest_deliveries_again(ledger):
-    for name in ("open", "shut", "late"):
+    for name in ("open", "shut", "mid", "late"):
         ledger.commit(alert(name), event(name))
-    ledger.commit(alert("open", 2), event("open", 2))
-    ledger.commit(alert("shut", 2, open_=False), event("shut", 2))
-    ledger.commit(alert("late", 2, open_=False), event("late", 2))
-    for name in ("open", "shut", "late"):
-        ledger.acknowledged([event(name, 1)], at=10.0)
-        ledger.acknowledged([event(name, 2)], at=90.0 if name == "late" else 10.0)
+        ledger.commit(alert(name, 2, open_=name == "open"), event(name, 2))
+    for name, first, second in (("open", 10, 10), ("shut", 10, 10), ("mid", 50, 50), ("late", 80, 90)):
+        ledger.acknowledged([event(name, 1)], at=float(first))
+        ledger.acknowledged([event(name, 2)], at=float(second))
     ledger.commit(alert("new"), event("new"))
-    assert ledger.owe_again(within_s=30.0) == 2
-    assert keys(ledger.pending()) == [("open", 2), ("late", 2), ("new", 1)]
+    assert ledger.owe_again(within_s=30.0) == 5
+    assert keys(ledger.pending()) == [("open", 2), ("mid", 1), ("mid", 2), ("late", 1), ("late", 2), ("new", 1)]
 
 
 def test_alerts_are_found_open_or_closed(ledger):
