@@ -34,6 +34,11 @@ def _encoded(value: int) -> str:
     return "".join(_ALPHABET[(value >> (5 * place)) & 31] for place in reversed(range(_LENGTH)))
 
 
+def earliest(at: float) -> str:
+    """The first name that could be made at `at` (wall seconds since the epoch); names of later alerts sort after it."""
+    return _encoded(min(max(int(at * 1000), 0), 2**48 - 1) << (8 * _RANDOM_BYTES))
+
+
 def seconds(name: str) -> float:
     """When a ULID was made, in wall seconds since the epoch; 0 where it is none."""
     try:

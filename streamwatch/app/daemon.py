@@ -27,8 +27,9 @@ from streamwatch.daemon import web
 from streamwatch.daemon.attesting import Attestor
 from streamwatch.daemon.bases import Bases
 from streamwatch.daemon.crier import Crier
-from streamwatch.daemon.delivery import Delivery
+from streamwatch.daemon.delivery import WINDOW, Delivery
 from streamwatch.daemon.demands import Demands
+from streamwatch.daemon.diary import Diary
 from streamwatch.daemon.glance import Glance
 from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.keeper import Keeper
@@ -212,11 +213,13 @@ def compose(
         expiry_s=expiry_s,
     )
     bus = MqttBus(ready.broker, herald=herald, subscriptions=topics.subscriptions, clock=clock, lane=lanes(topics))
+    diary = Diary(store=ledger, setup=setup, metrics=metrics, health=health, clock=clock)
     reception = Reception(
         setup=setup,
         spec_of=lambda stream: roster.get(stream),  # noqa: PLW0108  # `roster` comes later
         streams_of=lambda slot: fleet.slots()[slot].streams,
         on_ready=on_ready,
+        on_sample=diary.note,
         books=books,
         desk=desk,
         demands=demands,
@@ -248,6 +251,7 @@ def compose(
         metrics=metrics,
         health=health,
         clock=clock,
+        window=lambda: min(bus.window, WINDOW),
     )
     outside = Outside(demands=demands, fleet=fleet, clock=clock)
     orders = Orders(
@@ -275,6 +279,7 @@ def compose(
         herald=herald,
         crier=crier,
         keeper=Keeper(books=books, store=ledger, clock=clock, health=health, boot=_boot()),
+        diary=diary,
         orders=orders,
         outside=outside,
         delivery=delivery,

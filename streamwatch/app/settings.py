@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamwatch.alerts.policy import LifePolicy
+from streamwatch.app.asking import broker_options
 from streamwatch.app.draft import model_problems
 from streamwatch.app.equipment import Equipped, desk_rules, equip, rule_settings
 from streamwatch.app.grants import grant_of
@@ -72,20 +73,7 @@ class Settings:
     @property
     def broker(self) -> BrokerOptions:
         """How to reach the broker."""
-        mqtt = self.config.mqtt
-        return BrokerOptions(
-            url=mqtt.url,
-            node=self.config.node,
-            username=mqtt.username,
-            password=mqtt.password.get_secret_value() if mqtt.password else None,
-            ca=self._beside(mqtt.ca),
-            cert=self._beside(mqtt.cert),
-            key=self._beside(mqtt.key),
-            protocol=mqtt.protocol.value,
-        )
-
-    def _beside(self, name: str | None) -> Path | None:
-        return None if name is None else self.loaded.beside(name)
+        return broker_options(self.loaded)
 
 
 def read(path: Path, *, before: Settings | None = None) -> Settings:
@@ -142,6 +130,7 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
             confirmed_s=config.state.retention.alerts,
             dismissed_s=config.state.retention.dismissed,
             unconfirmed_s=config.state.retention.unconfirmed,
+            samples_s=config.state.retention.samples,
         ),
         max_ledger=config.state.max_size,
         bases={
@@ -245,10 +234,6 @@ def _name_problems(loaded: Loaded, builtin: tuple[RuleSpec, ...]) -> Iterator[Pr
 
 def _not_yet(loaded: Loaded) -> Iterator[Problem]:
     """What the public interface names and this version does not do: refused, because silence would read as done."""
-    if loaded.config.state.retention.samples > 0:
-        yield loaded.problem(
-            "state.retention.samples", "scores of single frames are not kept by this version", "0s, or leave it out"
-        )
     for index, origin in enumerate(loaded.config.origins):
         yield loaded.problem(
             f"origins.{index}",

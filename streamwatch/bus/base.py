@@ -20,6 +20,8 @@ class Outgoing:
     expiry_s: int | None = None
     """MQTT 5 message expiry; ignored on 3.1.1."""
     correlation: bytes | None = None
+    response_topic: str | None = None
+    """Where MQTT 5 asks for the answer; ignored on 3.1.1."""
 
 
 @dataclass(frozen=True, slots=True)

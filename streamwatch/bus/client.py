@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -216,7 +217,14 @@ class _Client(aiomqtt.Client):
     """What aiomqtt and paho are taught."""
 
     def __init__(self, arrived: Callable[[Incoming], None], **arguments: Any) -> None:
-        super().__init__(timeout=ANSWER_S, keepalive=KEEPALIVE_S, logger=_paho_log, **arguments)
+        super().__init__(
+            timeout=ANSWER_S,
+            keepalive=KEEPALIVE_S,
+            logger=_paho_log,
+            # several small packets at once would wait for each other's acknowledgement, up to 40 ms
+            socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
+            **arguments,
+        )
         self._client.connect_timeout = CONNECT_S
         self._puback = self._client._handle_pubackcomp  # noqa: SLF001 - there is no public way to an unknown code
         self._client._handle_pubackcomp = self._read_puback  # type: ignore[method-assign, assignment]  # noqa: SLF001

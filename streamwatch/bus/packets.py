@@ -29,6 +29,8 @@ def publish_properties(message: Outgoing) -> Properties:
         values.update(MessageExpiryInterval=message.expiry_s)
     if message.correlation is not None:
         values.update(CorrelationData=message.correlation)
+    if message.response_topic is not None:
+        values.update(ResponseTopic=message.response_topic)
     return properties(PacketTypes.PUBLISH, **values)
 
 

@@ -93,6 +93,13 @@ class Topics:
         """Broken promises of a stream, as they begin and end; never retained."""
         return self._stream(sid, "breaches")
 
+    def command(self, verb: str, who: str) -> str:
+        """Where somebody commands under a name that the broker vouches for. Raises ValueError for what is no name."""
+        topic = f"{self.root}/commands/{verb}/{who}"
+        if self.parse(topic) != CommandTopic(verb, who):
+            raise ValueError(f"not a name that stands in a topic: {who!r}")
+        return topic
+
     def reply(self, verb: str) -> str:
         """Where a command is answered that named no response topic."""
         return f"{self.root}/replies/{verb}" if _WORD.fullmatch(verb) else f"{self.root}/replies/unknown"

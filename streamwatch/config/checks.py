@@ -21,7 +21,8 @@ from streamwatch.domain.evasion import DETECTOR, Sign
 from streamwatch.domain.streams import NODE, Audience
 
 RESERVED_ORIGIN = "static"
-LONGEST_S = {"alerts": 366 * 86400.0, "unconfirmed": 72 * 3600.0, "dismissed": 72 * 3600.0, "audit": 731 * 86400.0}
+LONGEST_S = {"alerts": 366 * 86400.0, "unconfirmed": 72 * 3600.0, "dismissed": 72 * 3600.0, "audit": 731 * 86400.0,
+             "samples": 7 * 86400.0}  # fmt: skip
 """Longest time each kind of record is kept without a ground: a year may be a leap year."""
 _LISTED = 20
 """So many choices are still worth reading."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -72,8 +73,29 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def parse(text: str, *, path: Path, environ: Mapping[str, str]) -> Loaded:
-    """Check the text of a configuration file. `path` names it and tells where secret files are looked for."""
+def load_rules(path: Path, *, base: Path, environ: Mapping[str, str]) -> Loaded:
+    """Read a file of which only the rules are wanted: a configuration, or nothing but `rules`.
+
+    In the latter case everything else is as in the configuration `base`, which can be loaded. Raises ConfigError.
+    """
+    try:
+        text, around = read_text(path, limit=MAX_FILE), read_text(base, limit=MAX_FILE)
+    except Unreadable as why:
+        raise ConfigError(Problem(printable(str(path)), "", why.wrong, why.right)) from why
+    written = tree.read(text).value
+    if isinstance(written, dict) and written.keys() <= {"rules"}:
+        if not written.get("rules"):
+            raise ConfigError(Problem(printable(str(path)), "rules", "holds no rules", "rules: and at least one"))
+        expanded = Substitution(environ=environ, folder=base.parent).expand(tree.read(around).value)
+        return parse(text, path=path, environ=environ, base=expanded if isinstance(expanded, dict) else {})
+    return parse(text, path=path, environ=environ)
+
+
+def parse(text: str, *, path: Path, environ: Mapping[str, str], base: Mapping[str, Any] | None = None) -> Loaded:
+    """Check the text of a configuration file. `path` names it and tells where secret files are looked for.
+
+    `base`: what holds of top keys that it does not write.
+    """
     document = tree.read(text)
     written = document.value if document.value is not None else {}
     lines = {dotted(key): line for key, line in document.lines.items()}
@@ -84,6 +106,8 @@ def parse(text: str, *, path: Path, environ: Mapping[str, str]) -> Loaded:
         raise _refusal(document.findings, written, path, lines)
     substitution = Substitution(environ=environ, folder=path.parent)
     values = substitution.expand(written)
+    if base and isinstance(values, dict):
+        values = {**base, **values}
     early = [*document.findings, *substitution.findings]
     config, late = _validate(values, {finding.path for finding in substitution.findings})
     if config is None or early:

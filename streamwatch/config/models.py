@@ -297,7 +297,9 @@ class Retention(Section):
     )
     unconfirmed: Duration = written("72h", ge=0, le=3660 * _DAY, description="Closed alerts that nobody confirmed.")
     dismissed: Duration = written("72h", ge=0, le=3660 * _DAY, description="Closed alerts that a person dismissed.")
-    samples: Duration = written("0s", ge=0, le=3660 * _DAY, description="Scores of single frames; 0s: not kept.")
+    samples: Duration = written(
+        "0s", ge=0, le=3660 * _DAY, description="Scores of single frames, for `replay`; 0s: not kept."
+    )
     audit: Duration = written("730d", ge=0, le=3660 * _DAY, description="Commands, verdicts and changes of settings.")
     basis: Line | None = Field(None, description="The recorded ground on which anything is kept longer than that.")
 

@@ -42,6 +42,7 @@ class Reception:
         clock: Clock,
         streams_of: Callable[[int], Sequence[StreamId]],
         on_ready: Callable[[Ready], None],
+        on_sample: Callable[[Sampled], None] = lambda _sample: None,
     ) -> None:
         self._setup = setup
         self._spec_of = spec_of
@@ -53,6 +54,7 @@ class Reception:
         self._clock = clock
         self._streams_of = streams_of
         self._on_ready = on_ready
+        self._on_sample = on_sample
         self._pressure = Pressure(metrics=metrics, health=health)
         self._beats: dict[int, Beat] = {}
 
@@ -88,6 +90,7 @@ class Reception:
         stream = StreamId(message.stream)
         if self._spec_of(stream) is None:
             return
+        self._on_sample(message)
         for line in message.scores:
             self._metrics.samples.labels(line.detector).inc()
             self._metrics.inference.observe(line.infer_s)

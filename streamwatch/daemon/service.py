@@ -20,6 +20,7 @@ from streamwatch.daemon.auditing import Auditor
 from streamwatch.daemon.bases import Bases
 from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
+from streamwatch.daemon.diary import Diary
 from streamwatch.daemon.figures import CoverageFigures
 from streamwatch.daemon.flips import WITHIN_S, Flips
 from streamwatch.daemon.herald import Herald
@@ -116,6 +117,7 @@ class Parts:
     herald: Herald
     crier: Crier
     keeper: Keeper
+    diary: Diary
     orders: Orders
     outside: Outside
     delivery: Delivery
@@ -178,6 +180,7 @@ class DaemonService:
             crying = tasks.create_task(p.crier.run(), name="breaches")
             keeping = tasks.create_task(p.keeper.run(), name="keeping the books")
             attesting = tasks.create_task(p.attestor.run(), name="audit")
+            diary = tasks.create_task(p.diary.run(), name="keeping scores")
             greeting = tasks.create_task(self._greet(), name="greeting")
             fleet = tasks.create_task(p.watchers.run(), name="fleet")
             self._roll()
@@ -185,11 +188,12 @@ class DaemonService:
             duties = tasks.create_task(self._duties(), name="duties")
             await self._stopping.wait()
             log.info("stopping")
-            ending = (orders, greeting, pulse, duties, keeping, attesting, fleet)
+            ending = (orders, greeting, pulse, duties, keeping, attesting, diary, fleet)
             for task in ending:
                 task.cancel()
             await asyncio.wait(ending, timeout=STOP_S)
             await p.keeper.save()
+            await p.diary.finish()
             crying.cancel()
             delivery.cancel()
             await asyncio.wait((delivery,), timeout=STOP_S)

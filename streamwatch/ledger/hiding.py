@@ -39,7 +39,8 @@ class Hiding:
 def rewrite(db: Database, hiding: Hiding, before: str | None) -> int:
     """Hide in every row what `hiding` hides and `before` did not; returns how many there were. In a transaction.
 
-    Mutes and demands, which stand for minutes, are dropped: they name streams too.
+    Mutes and demands, which stand for minutes, are dropped: they name streams too. So are scores of single frames:
+    they may be many millions.
     """
     pseudonym = hiding.pseudonym if "ids=plain" in (before or Hiding().word) else None
     rows = db.execute("SELECT id, stream, document FROM alerts").fetchall()
@@ -55,6 +56,7 @@ def rewrite(db: Database, hiding: Hiding, before: str | None) -> int:
         pages += db.execute("SELECT number, name FROM coverage_pages WHERE kind = 'stream'").fetchall()
         for number, name in pages:
             db.execute("UPDATE OR REPLACE coverage_pages SET name = ? WHERE number = ?", (_id(name, pseudonym), number))
+        db.execute("DELETE FROM samples")
         db.execute("DELETE FROM notes WHERE key NOT IN ('opened', 'written')")
     return len(rows) + len(pages)
 

@@ -33,13 +33,16 @@ class Database(Protocol):
         ...
 
 
+_SAMPLES = 4
+"""Scores of frames come faster than anything else, and go as fast."""
 _OWED_NOTHING = "NOT EXISTS (SELECT 1 FROM events e WHERE e.alert_id = a.id AND e.acknowledged_at IS NULL)"
 
 
 def prune(db: Database, due: Due, *, now: float, limit: int) -> int:
     """Delete what is due and owed to nobody, at most `limit` rows of a kind; returns how many. In a transaction.
 
-    These are closed alerts with their events, events of the others but the newest, and answers past their time.
+    These are closed alerts with their events, events of the others but the newest, answers past their time, and scores
+    of single frames.
     """
     gone = 0
     for fate in Fate:
@@ -60,5 +63,9 @@ def prune(db: Database, due: Due, *, now: float, limit: int) -> int:
     gone += db.execute(
         "DELETE FROM commands WHERE request_id IN (SELECT request_id FROM commands WHERE forget_at <= ? LIMIT ?)",
         (now, limit),
+    ).rowcount
+    gone += db.execute(
+        "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples WHERE at < ? ORDER BY at LIMIT ?)",
+        (due.samples, _SAMPLES * limit),
     ).rowcount
     return gone

@@ -14,6 +14,7 @@ from streamwatch.ledger.base import Backlog
 from streamwatch.ledger.eviction import NOTHING, Evicted
 from streamwatch.ledger.lately import lately
 from streamwatch.ledger.retention import Due, fate
+from streamwatch.ledger.samples import Row
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
@@ -35,6 +36,8 @@ class MemoryLedger:
         self._notes: dict[str, str] = {}
         self._seen: dict[str, tuple[str, bytes, float]] = {}
         self._books: BooksRecord | None = None
+        self.samples: list[Row] = []
+        """Scores of single frames, as they came in."""
 
     def commit(self, alert: Alert, event: AlertEvent) -> None:
         """Store the alert's new state and its event. Raises LedgerError where `seq` is not the next."""
@@ -156,6 +159,11 @@ class MemoryLedger:
         """The record of the books, with every bucket that is kept; None where there is none."""
         return self._books
 
+    def keep_samples(self, rows: Sequence[Row], *, limit_bytes: int) -> None:
+        """Keep scores of single frames."""
+        del limit_bytes
+        self.samples.extend(rows)
+
     def prune(self, due: Due) -> int:
         """Delete what is past its time and owed to nobody; returns how many."""
         pending = {event.alert_id for event in self.pending(limit=len(self.events))}
@@ -165,7 +173,8 @@ class MemoryLedger:
             if not one.open and one.changed_at < due.before(fate(one.document)) and one.id not in pending
         }
         now = self._clock.now().timestamp()
-        count = len(self.events) + len(self._alerts) + len(self._seen)
+        count = len(self.events) + len(self._alerts) + len(self._seen) + len(self.samples)
+        self.samples = [row for row in self.samples if row[0] >= due.samples]
         self._seen = {name: answer for name, answer in self._seen.items() if answer[2] > now}
         self._alerts = {id_: alert for id_, alert in self._alerts.items() if id_ not in doomed}
         self.events = [
@@ -177,4 +186,4 @@ class MemoryLedger:
                 or event.seq == self._alerts[event.alert_id].seq
             )
         ]
-        return count - len(self.events) - len(self._alerts) - len(self._seen)
+        return count - len(self.events) - len(self._alerts) - len(self._seen) - len(self.samples)

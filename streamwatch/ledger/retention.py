@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 HOUR_S, DAY_S = 3600.0, 86400.0
 
@@ -41,6 +42,8 @@ class Due:
     confirmed: float
     dismissed: float
     unconfirmed: float
+    samples: float = -inf
+    """Scores of single frames before this go."""
 
     def before(self, fate: Fate) -> float:
         """The moment for one fate."""
@@ -58,7 +61,7 @@ class Due:
     @classmethod
     def all(cls, before: float) -> Due:
         """One moment for all."""
-        return cls(before, before, before)
+        return cls(before, before, before, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ class Keep:
     confirmed_s: float = 365 * DAY_S
     dismissed_s: float = 72 * HOUR_S
     unconfirmed_s: float = 72 * HOUR_S
+    samples_s: float = 0.0
+    """Of scores of single frames; 0: none are kept, and what was kept before goes."""
 
     def due(self, now: float) -> Due:
         """What is over now (wall seconds)."""
-        return Due(now - self.confirmed_s, now - self.dismissed_s, now - self.unconfirmed_s)
+        return Due(*(now - s for s in (self.confirmed_s, self.dismissed_s, self.unconfirmed_s, self.samples_s)))

@@ -19,7 +19,7 @@ from streamwatch.domain.coverage import BooksRecord
 from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import StreamId
-from streamwatch.ledger import coverage, eviction, hiding, keeping
+from streamwatch.ledger import coverage, eviction, hiding, keeping, samples
 from streamwatch.ledger.base import Backlog
 from streamwatch.ledger.database import Database
 from streamwatch.ledger.eviction import NOTHING, Evicted
@@ -291,6 +291,13 @@ class SqliteLedger:
         """The record of the books, with every bucket that is kept; None where there is none. Raises LedgerError."""
         with self._file.transaction() as db:
             return coverage.load(db)
+
+    # --- scores of single frames ---------------------------------------------------------------------------------
+
+    def keep_samples(self, rows: Sequence[samples.Row], *, limit_bytes: int) -> None:
+        """Keep these scores; the oldest make room where more than so many bytes are kept. Raises LedgerError."""
+        with self._file.transaction() as db:
+            samples.keep(db, rows, limit_bytes=limit_bytes)
 
     # --- housekeeping --------------------------------------------------------------------------------------------
 

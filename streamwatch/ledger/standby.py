@@ -20,6 +20,7 @@ from streamwatch.domain.errors import LedgerAway, LedgerError
 from streamwatch.ledger.base import Backlog
 from streamwatch.ledger.eviction import Evicted
 from streamwatch.ledger.retention import Due
+from streamwatch.ledger.samples import Row
 from streamwatch.ledger.sqlite import SqliteLedger
 
 _log = structlog.get_logger(__name__)
@@ -292,6 +293,12 @@ class StandbyLedger:
     def load_books(self) -> BooksRecord | None:
         """The record of the books. Raises LedgerError."""
         return self._disk.load_books()
+
+    def keep_samples(self, rows: Sequence[Row], *, limit_bytes: int) -> None:
+        """Keep scores of single frames. Raises LedgerError: they are worth no place in memory."""
+        if self._trouble:
+            raise LedgerAway(self._trouble)
+        self._disk.keep_samples(rows, limit_bytes=limit_bytes)
 
     def prune(self, due: Due) -> int:
         """Delete what is past its time and owed to nobody; returns how many rows. Raises LedgerError."""

@@ -135,12 +135,31 @@ def test_what_this_version_does_not_do_is_refused_by_name(write: Callable[..., P
         config["origins"] = [
             {"name": "edge", "kind": "mediamtx", "api": "http://127.0.0.1:9997", "read": "rtmp://127.0.0.1/{name}"}
         ]
-        config["state"] = {"retention": {"samples": "7d"}}
         config["detectors"].append({"name": "known", "kind": "pdq", "lists": ["lists/x"]})
 
     said = problems(write(change))
-    for key in ("origins.0", "state.retention.samples", "detectors.1.kind"):
+    for key in ("origins.0", "detectors.1.kind"):
         assert any(f" {key}:" in line for line in said), key
+
+
+@pytest.mark.parametrize(
+    ("retention", "good"),
+    [
+        ({"samples": "7d"}, True),
+        ({"samples": "8d"}, False),
+        ({"samples": "30d", "basis": "order 7 of the data protection officer"}, True),
+    ],
+)
+def test_scores_of_frames_are_kept_for_a_week_or_on_a_ground(
+    write: Callable[..., Path], retention: dict, *, good: bool
+) -> None:
+    path = write(lambda config: config.update(state={"retention": retention}))
+    if good:
+        assert settings.read(path).setup.keep.samples_s >= 7 * 86400
+        return
+    (said,) = problems(path)
+    assert "state.retention.samples" in said
+    assert "recorded ground" in said
 
 
 def test_a_plug_in_kind_that_nobody_offers_is_named(write: Callable[..., Path]) -> None:

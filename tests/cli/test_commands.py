@@ -20,6 +20,7 @@ from streamwatch.testcard.pattern import test_card as card
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ("run", "check", "coverage", "watch", "probe", "demo", "schema", "test-card png", "test-card publish",
+            "alerts list", "alerts show", "alerts stats", "verdict", "on-duty", "replay",
             "models list", "models show", "models verify", "audit verify", "audit show")  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from streamwatch.daemon.bases import Bases
 from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
 from streamwatch.daemon.demands import Demands
+from streamwatch.daemon.diary import Diary
 from streamwatch.daemon.glance import Glance
 from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.keeper import Keeper
@@ -157,11 +158,20 @@ class Stage:
         )
         self.glance = Glance(node="edge-1", books=self.books, setup=lambda: self.service.setup, clock=clock)
         self.bus = FakeBus(self.broker, subscriptions=self.topics.subscriptions, herald=herald, lane=lanes(self.topics))
+        self.diary = Diary(
+            store=self.ledger,
+            setup=lambda: self.service.setup,
+            metrics=self.metrics,
+            health=self.health,
+            clock=clock,
+            aside=_now,
+        )
         self.reception = Reception(
             setup=lambda: self.service.setup,
             spec_of=lambda stream: self.roster.get(stream),  # noqa: PLW0108
             streams_of=lambda _slot: tuple(self.fleet.watched),
             on_ready=lambda _ready: None,
+            on_sample=self.diary.note,
             books=self.books,
             desk=self.desk,
             demands=self.demands,
@@ -209,6 +219,7 @@ class Stage:
             keeper=Keeper(
                 books=self.books, store=self.ledger, clock=clock, health=self.health, boot="boot", aside=_at_once
             ),
+            diary=self.diary,
             orders=orders,
             outside=outside,
             delivery=self.delivery,
@@ -322,6 +333,10 @@ class Stage:
         await self.pass_time(0.3)
         replies = self.said(f"replies/{verb}")
         return replies[-1] if len(replies) > before else {}
+
+
+async def _now(call: Callable[[], None]) -> None:
+    call()
 
 
 async def _at_once(call: Callable[[BooksRecord], None], record: BooksRecord) -> None:

@@ -9,7 +9,18 @@ from streamwatch.ledger.memory import MemoryLedger
 
 GUARDED = frozenset(name for name in vars(MemoryLedger) if not name.startswith("_"))
 WRITING = frozenset(
-    {"commit", "offer", "acknowledged", "owe_again", "remember", "answered", "prune", "save_books", "tend"}
+    {
+        "commit",
+        "offer",
+        "acknowledged",
+        "owe_again",
+        "remember",
+        "answered",
+        "prune",
+        "save_books",
+        "tend",
+        "keep_samples",
+    }
 )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from streamwatch.cli.alerts_words import explain
 from streamwatch.coverage import recall
 from streamwatch.coverage.tally import Tally
 from streamwatch.domain.alerts import Alert, AlertEvent, Event
@@ -19,7 +20,9 @@ from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.errors import LedgerError, OutsideError
 from streamwatch.domain.streams import StreamId
 from streamwatch.ledger.database import FILE
+from streamwatch.ledger.reading import Wanted, reading
 from streamwatch.ledger.retention import Due
+from streamwatch.ledger.samples import scored
 from streamwatch.ledger.sqlite import SqliteLedger
 from tests.fakes.clock import FakeClock
 from tests.fuzz.engine import Target
@@ -31,6 +34,8 @@ _STREAM = (
     b'"live_since":1,"fault":null,"max_gap_s":10}],"live_s":5,"uncovered_s":{},"uncovered_until":null,'
     b'"uncovered_since":null,"breach":null}'
 )
+
+_SCORES = b'{"s":"s1","a":12.345,"m":0.5,"l":"back","c":1,"x":1,"d":{"det":{"nsfw":0.97,"calm":0.03}}}'
 
 
 @functools.cache
@@ -80,6 +85,7 @@ def _read(folder: Path) -> None:
             lambda: ledger.find("alert-1"),
             lambda: ledger.recall("mutes"),
             lambda: ledger.seen("r"),
+            lambda: _told(folder),
             lambda: ledger.prune(Due(confirmed=0.0, dismissed=0.0, unconfirmed=0.0)),
         ):
             with contextlib.suppress(LedgerError):
@@ -92,6 +98,15 @@ def _read(folder: Path) -> None:
         ledger.close()
 
 
+def _told(folder: Path) -> None:
+    """What a person's command reads of it."""
+    with contextlib.suppress(OutsideError), reading(folder) as told:
+        for alert in told.alerts(Wanted(), limit=10):
+            explain(alert, told.steps(alert.id))
+        told.find("alert-1")
+        told.tally(from_id="")
+
+
 def check_coverage(data: bytes) -> None:
     """The facts of a stream in the books."""
     facts = data.decode("utf-8", "replace")
@@ -100,6 +115,17 @@ def check_coverage(data: bytes) -> None:
     for one in kept.values():
         account = recall.revive(one, origin="o", max_gap_s=10.0, now=100.0, offset=5.0, new_session=lambda: "n")
         account.mark(101.0)
+
+
+def check_samples(data: bytes) -> None:
+    """A line of scores: no value, or one that is written as it was read."""
+    found = scored((1.0, b"lobby", data.decode("utf-8", "replace")))
+    if found is None:
+        return
+    row = found.row()
+    again = scored(row)
+    assert again is not None
+    assert again.row() == row
 
 
 def _patches() -> list[bytes]:
@@ -111,4 +137,5 @@ def _patches() -> list[bytes]:
 TARGETS = (
     Target("ledger", check_ledger, _patches, ("ledger.sqlite", "ledger.coverage", "ledger.folder"), brief=40),
     Target("coverage-books", check_coverage, lambda: [_STREAM], ("coverage.recall",), brief=1500),
+    Target("samples", check_samples, lambda: [_SCORES], ("ledger.samples",), brief=1500),
 )
