@@ -55,6 +55,9 @@ DUTIES_S = 1.0
 
 PRUNE_EVERY_S = 60.0
 
+ROOM_TOLD_S = 600.0
+"""That alerts were given up for want of room stands in the status for so long: somebody must be able to read it."""
+
 WATCHER_AWAY_S = 5.0
 """A watcher that was lost is back within this, or something is wrong."""
 
@@ -152,6 +155,7 @@ class DaemonService:
         self._full_house = parts.clock.monotonic()
         self._dropped = 0
         self._prune_at = 0.0
+        self._made_room_at = float("-inf")
         self._figures = CoverageFigures(parts.books, parts.metrics)
         self._flips = Flips()
 
@@ -374,14 +378,17 @@ class DaemonService:
     def _make_room(self) -> bool:
         """Keep the ledger within its size. What had to go is said: some of it nobody may have been told of."""
         p = self._p
+        now = p.clock.monotonic()
         gone = p.figures.evict(limit_bytes=self.setup.max_ledger)
         for severity, count in (*gone.alerts.items(), *gone.owed.items()):
             p.metrics.evicted.labels(severity.value).inc(count)
         if gone.alerts or gone.owed:
+            self._made_room_at = now
             log.error("the ledger is full: the least severe made room", gone=gone.words)
-            p.auditor.evicted(gone.words)
-            p.health.degrade("room", f"the ledger is larger than state.max_size; gone: {gone.words}")
-        elif not gone:
+            p.health.degrade("room", "the ledger reached state.max_size: the least severe and oldest alerts made room")
+        if gone.stuck:
+            p.health.degrade("room", "the ledger is larger than state.max_size, and nothing that may go is left")
+        elif not gone and now - self._made_room_at > ROOM_TOLD_S:
             p.health.mend("room")
         return bool(gone)
 
