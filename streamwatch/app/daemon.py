@@ -167,7 +167,6 @@ def compose(
         herald.sandbox("watcher", [(layer.name, layer.in_force, layer.detail) for layer in message.sandbox])
 
     def on_event(event: AlertEvent) -> None:
-        health.mend("ledger")  # it was written
         metrics.alerts.labels(event.severity.value, event.event.value).inc()
         delivery.call()
         auditor.alert(event)

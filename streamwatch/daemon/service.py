@@ -324,18 +324,7 @@ class DaemonService:
     async def _duties(self) -> None:
         p = self._p
         while True:
-            try:
-                p.desk.tick()
-                backlog = p.figures.backlog()
-                p.metrics.pending.set(backlog.pending)
-                p.metrics.oldest.set(backlog.oldest_s)
-                trouble = p.figures.tend()
-                if trouble:
-                    p.health.degrade("ledger", trouble)
-                else:
-                    p.health.mend("ledger")
-            except LedgerError as error:
-                p.health.degrade("ledger", str(error))
+            self._keep_alerts()
             for stream in p.desk.take_restanding():
                 p.watchers.restand(stream, p.desk.standing_of(stream))
             p.outside.tick()
@@ -346,6 +335,30 @@ class DaemonService:
             self._forget_old()
             await p.clock.sleep(DUTIES_S)
 
+    def _keep_alerts(self) -> None:
+        """Bring to the disk what waits for it, then let time work on alerts; each whatever becomes of the other."""
+        p = self._p
+        failures: list[str] = []
+        try:
+            failures.append(p.figures.tend())
+        except LedgerError as error:
+            failures.append(str(error))
+        try:
+            p.desk.tick()
+        except LedgerError as error:
+            failures.append(str(error))
+        try:
+            backlog = p.figures.backlog()
+            p.metrics.pending.set(backlog.pending)
+            p.metrics.oldest.set(backlog.oldest_s)
+        except LedgerError as error:
+            failures.append(str(error))
+        trouble = next(filter(None, failures), "")
+        if trouble:
+            p.health.degrade("ledger", trouble)
+        else:
+            p.health.mend("ledger")
+
     def _missing_people(self) -> None:
         """Alerts that nobody sees, and spans that nobody keeps, are alarms of their own."""
         p, policy = self._p, self.setup.policy
@@ -354,12 +367,14 @@ class DaemonService:
         for key, trouble in (
             ("duty", p.duty.trouble(live=seen, expect=policy.duty)),
             ("preservation", p.desk.unpreserved),
+            ("flood", p.desk.flooded),
         ):
             if trouble:
                 p.health.degrade(key, trouble)
             else:
                 p.health.mend(key)
         p.metrics.on_duty.set(len(p.duty.people))
+        p.metrics.held.update({reason.value: float(count) for reason, count in p.desk.held.items()})
 
     def _forget_old(self) -> None:
         """Keep retention: a little every minute, and more of it only while there is more."""

@@ -95,8 +95,9 @@ def _replaced(db: Database, told_before: float) -> int:
 def _told(db: Database, fate: Fate, severity: Severity, told_before: float) -> list[tuple[str]]:
     return db.execute(
         "SELECT id FROM alerts a INDEXED BY alerts_kept "
-        "WHERE open = 0 AND fate = ? AND severity = ? AND changed_at < ? AND NOT EXISTS (SELECT 1 FROM events e WHERE e.alert_id = a.id AND "
-        "(e.acknowledged_at IS NULL OR e.acknowledged_at >= ?)) ORDER BY changed_at LIMIT ?",
+        "WHERE open = 0 AND fate = ? AND severity = ? AND changed_at < ? AND NOT EXISTS "
+        "(SELECT 1 FROM events e WHERE e.alert_id = a.id AND (e.acknowledged_at IS NULL OR e.acknowledged_at >= ?)) "
+        "ORDER BY changed_at LIMIT ?",
         (fate.value, severity.value, told_before, told_before, _STEP),
     ).fetchall()
 
