@@ -187,9 +187,11 @@ class MqttBus:
                 await asyncio.wait_for(heard, limit_s)
             except BusRefused as error:
                 wrong[topic] = str(error)
+            except BusUnavailable as error:
+                raise BusUnavailable(f"{error} while the right to {topic} was tried") from error
             except TimeoutError:
                 if not connection.alive:
-                    raise BusUnavailable("the connection broke") from None
+                    raise BusUnavailable(f"the connection broke while the right to {topic} was tried") from None
                 wrong[topic] = "published, and never came back: the right to publish or to subscribe is missing"
             finally:
                 del self._probes[payload]

@@ -54,8 +54,14 @@ def topics(me: str) -> list[str]:
     """All that could be said, as seen by one account: below its own name, below another's, below nobody's."""
     commands = [f"commands/{verb}{who}" for verb in (*VERBS, "new_verb") for who in ("", f"/{me}", "/somebody")]
     signals = [f"signals/{source}" for source in (me, "somebody")]
-    own = [f"{PREFIX}/{node}/{leaf}" for node in NODES for leaf in (*NODE_SAYS, *commands, *signals)]
+    said = (*NODE_SAYS, *answers(me), *commands, *signals)
+    own = [f"{PREFIX}/{node}/{leaf}" for node in NODES for leaf in said]
     return [*own, f"{PREFIX}/other", "elsewhere/topic"]
+
+
+def answers(me: str) -> list[str]:
+    """Response topics that somebody may ask for on MQTT 5."""
+    return [f"replies/{verb}/{who}" for verb in ("verdict", "signal") for who in (me, "somebody")]
 
 
 def everywhere(*leaves: str) -> set[str]:
@@ -66,7 +72,7 @@ def may_write(role: str) -> set[str]:
     me = ROLES[role]
     match role:
         case "node":
-            return {f"{PREFIX}/{me}/{leaf}" for leaf in NODE_SAYS}
+            return {f"{PREFIX}/{me}/{leaf}" for leaf in (*NODE_SAYS, *answers(me))}
         case "moderator" | "lead" | "stranger":
             return everywhere(*(f"commands/{verb}/{me}" for verb in PEOPLE_VERBS))
         case "test operator":
@@ -83,11 +89,12 @@ def may_read(role: str) -> set[str]:
     tests = tuple(leaf for leaf in NODE_SAYS if leaf.endswith("/tests"))
     replies = tuple(leaf for leaf in NODE_SAYS if leaf.startswith("replies/"))
     desk = ("status", "coverage", "escalations", "streams/lobby/state", "streams/lobby/breaches", *alerts, *tests)
+    answered = everywhere(*(leaf for leaf in answers(me) if leaf.endswith(f"/{me}")))
     if role == "node":
         asked = [f"commands/{verb}{who}" for verb in (*VERBS, "new_verb") for who in ("", "/somebody")]
         proof = [leaf for leaf in NODE_SAYS if "~rights" in leaf]
-        heard = (*asked, *proof, *replies, "streams/lobby/state", f"signals/{me}", "signals/somebody")
-        return {f"{PREFIX}/{me}/{leaf}" for leaf in heard}
+        heard = (*asked, *proof, *replies, *answers(me), "streams/lobby/state", f"signals/{me}", "signals/somebody")
+        return {f"{PREFIX}/{me}/{leaf}" for leaf in heard} | answered
     commanded = [f"commands/{verb}/{who}" for verb in (*VERBS, "new_verb") for who in (me, "somebody")]
     heard_by = {
         "moderator": (*desk, *replies),
@@ -97,7 +104,7 @@ def may_read(role: str) -> set[str]:
         "platform": (*alerts, "status", "replies/preserve_ack", "replies/signal"),
         "stranger": (),
     }
-    return everywhere(*heard_by[role])
+    return everywhere(*heard_by[role]) | answered
 
 
 @pytest.fixture
@@ -265,7 +272,7 @@ async def test_a_daemon_has_all_the_rights_that_it_proves(broker, version):
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.parametrize(("line", "said"), [
     ("topic readwrite streamwatch/v1/edge-1/streams/~rights/+", "topic write streamwatch/v1/edge-1/streams/+/alerts"),
-    ("topic readwrite streamwatch/v1/edge-1/replies/+", "topic readwrite streamwatch/v1/edge-1/replies/+"),
+    ("topic readwrite streamwatch/v1/edge-1/replies/#", "topic readwrite streamwatch/v1/edge-1/replies/#"),
 ])  # fmt: skip
 async def test_a_rule_that_is_missing_is_named(tmp_path, version, line, said):
     broker = RecipeMosquitto(tmp_path / "broker", "edge-1", without=line)
