@@ -9,20 +9,19 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
-from streamwatch.bus.base import Incoming, Outgoing
-from streamwatch.bus.client import CannotConnect, Connection, Version
+from streamwatch.bus.base import Outgoing
+from streamwatch.bus.client import CannotConnect, Version
 from streamwatch.bus.mqtt import MqttBus
 from streamwatch.bus.options import BrokerOptions
 from streamwatch.bus.topics import Topics
 from streamwatch.daemon.rights import Rights
 from streamwatch.domain.clock import SystemClock
-from streamwatch.domain.errors import BusRefused
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.telemetry.health import Health
+from tests.fakes.account import Account, account
 from tests.fakes.mosquitto import RecipeMosquitto, needs_mosquitto
 
 pytestmark = [pytest.mark.integration, needs_mosquitto]
@@ -117,56 +116,10 @@ async def broker(tmp_path):
     await made.stop()
 
 
-class Client:
-    """One account, connected; `heard` is what arrived."""
-
-    def __init__(self, broker: RecipeMosquitto, name: str, version: Version, **changes: Any) -> None:
-        self.heard: list[Incoming] = []
-        options: dict[str, Any] = {
-            "url": SafeUrl(broker.url), "node": name, "username": name, "password": broker.word, "ca": broker.ca,
-        }  # fmt: skip
-        made = BrokerOptions(**(options | changes))
-        self.connection = Connection(
-            made, version, will=Outgoing(f"{PREFIX}/{name}/status", b"gone"), tls=made.tls(), arrived=self.heard.append
-        )
-
-    async def listen(self, *filters: str) -> None:
-        for topic_filter in filters:
-            await self.connection.subscribe(topic_filter)
-
-    async def say(self, topic: str) -> bool:
-        """Whether the broker says that it took it; on MQTT 3.1.1 it always does."""
-        try:
-            await self.connection.say(Outgoing(topic, b"{}"), limit_s=10)
-        except BusRefused:
-            return False
-        return True
-
-    async def catch_up(self) -> None:
-        """The broker's answer to this comes behind all that it had for us."""
-        await self.connection.subscribe("nothing/is/ever/said/here")
-
-    def take(self) -> set[str]:
-        found = {message.topic for message in self.heard}
-        self.heard.clear()
-        return found
-
-
-@contextlib.asynccontextmanager
-async def client(broker: RecipeMosquitto, name: str, version: Version) -> AsyncIterator[Client]:
-    made = Client(broker, name, version)
-    await made.connection.open()
-    try:
-        yield made
-        await made.connection.leave()
-    finally:
-        made.connection.cut()
-
-
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.parametrize("role", ROLES)
 async def test_what_a_role_may_say_is_all_that_is_delivered(broker, role, version):
-    async with client(broker, OBSERVER, version) as observer, client(broker, ROLES[role], version) as speaker:
+    async with account(broker, OBSERVER, version) as observer, account(broker, ROLES[role], version) as speaker:
         await observer.listen("#")
         said = topics(ROLES[role])
         taken = {topic for topic in said if await speaker.say(topic)}
@@ -180,7 +133,7 @@ async def test_what_a_role_may_say_is_all_that_is_delivered(broker, role, versio
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.parametrize("role", ROLES)
 async def test_what_a_role_may_hear_is_all_that_it_is_sent(broker, role, version):
-    async with client(broker, OBSERVER, version) as observer, client(broker, ROLES[role], version) as listener:
+    async with account(broker, OBSERVER, version) as observer, account(broker, ROLES[role], version) as listener:
         said = topics(ROLES[role])
         await listener.listen("#", *said)
         heard = set()
@@ -194,10 +147,10 @@ async def test_what_a_role_may_hear_is_all_that_it_is_sent(broker, role, version
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 async def test_what_is_retained_is_kept_from_who_may_not_read_it(broker, version):
-    async with client(broker, OBSERVER, version) as observer:
+    async with account(broker, OBSERVER, version) as observer:
         for leaf in ("status", "streams/lobby/state"):
             await observer.connection.say(Outgoing(f"{PREFIX}/edge-1/{leaf}", b"{}", retain=True), limit_s=10)
-        async with client(broker, "aude", version) as auditor:
+        async with account(broker, "aude", version) as auditor:
             await auditor.listen("#")
             await auditor.catch_up()
             assert auditor.take() == {f"{PREFIX}/edge-1/status"}
@@ -210,14 +163,14 @@ async def test_what_is_retained_is_kept_from_who_may_not_read_it(broker, version
     {"username": "unknown"},
 ])  # fmt: skip
 async def test_nobody_gets_in_without_an_account(broker, version, changes):
-    visitor = Client(broker, "anna", version, **changes)
+    visitor = Account(broker, "anna", version, **changes)
     with pytest.raises(CannotConnect, match="user, password or certificate"):
         await visitor.connection.open()
     visitor.connection.cut()
 
 
 async def test_nobody_gets_in_unencrypted(broker):
-    visitor = Client(broker, "anna", "5", url=SafeUrl(f"mqtt://127.0.0.1:{broker.port}"))
+    visitor = Account(broker, "anna", "5", url=SafeUrl(f"mqtt://127.0.0.1:{broker.port}"))
     with pytest.raises(CannotConnect):
         await visitor.connection.open()
     visitor.connection.cut()
