@@ -169,10 +169,14 @@ class MqttBus:
     async def prove_rights(self, *topics: str, limit_s: float = 3.0) -> dict[str, str]:
         """Publish to each topic and listen for it; returns what is wrong by topic, empty when we have every right.
 
+        What was refused when the connection began is tried again first: `refusals` says how that went.
+
         The words are `{"probe": "…"}`: choose topics whose readers do not mind. `limit_s`: to hear one
         topic's word come back. Raises BusUnavailable.
         """
         connection = self._live_connection()
+        if self.refusals:
+            await self._announce(connection)
         wrong: dict[str, str] = {}
         for topic in topics:
             payload = self._probe_mark + f'{secrets.token_hex(8)}"}}'.encode()
@@ -290,8 +294,8 @@ class MqttBus:
             await connection.say(self._herald.birth(), limit_s=PUBACK_S)
         except BusRefused as error:
             refusals.append(str(error))
-        self.refusals = tuple(filter(None, refusals))
-        if self.refusals:
+        before, self.refusals = self.refusals, tuple(filter(None, refusals))
+        if self.refusals and self.refusals != before:
             _log.error("broker refused what we need", refusals=self.refusals)
 
     async def _farewell(self, connection: Connection) -> None:

@@ -68,10 +68,11 @@ class Rights:
                 self._health.degrade("rights", f"the broker seems to hang up where its access rules lack one: {error}")
             return
         self._interrupted = 0
+        if wrong or "subscriptions" in self._complaints():
+            self._due = self._clock.monotonic() + AGAIN_S
         if not wrong:
             self._health.mend("rights")
             return
-        self._due = self._clock.monotonic() + AGAIN_S
         said = "; ".join(f"{topic}: {why}" for topic, why in wrong.items())
         if not self._health.is_degraded("rights"):
             log.error("the broker's access rules lack", rules=[self._rules[topic] for topic in wrong], said=said)
