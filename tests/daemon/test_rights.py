@@ -49,3 +49,28 @@ async def test_what_the_bus_complains_of_is_said_and_mended() -> None:
         stage.complaints = {}
         await stage.pass_time(2)
         assert stage.kept("status")["state"] == "online"
+
+
+async def test_a_refused_subscription_is_tried_again_too() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    stage.complaints = {"subscriptions": "the broker refused the subscription to commands"}
+    async with running(stage):
+        await stage.pass_time(61)
+        assert len(stage.proved) == 6
+        stage.complaints = {}
+        await stage.pass_time(120)
+        assert len(stage.proved) == 9
+
+
+async def test_a_broker_that_hangs_up_on_the_proof_is_not_asked_for_ever() -> None:
+    """HiveMQ ends the connection of who publishes without the right: alerts that it does take must get through."""
+    stage = Stage(setup_of(spec("lobby")))
+    stage.proof_ends_connection = True
+    async with running(stage):
+        await stage.pass_time(30)
+        assert len(stage.proved) == 6
+        assert "seems to hang up" in stage.kept("status")["reasons"][0]
+        stage.proof_ends_connection = False
+        await stage.pass_time(60)
+        assert len(stage.proved) == 9
+        assert stage.kept("status")["state"] == "online"
