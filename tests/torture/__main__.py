@@ -14,7 +14,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 from tests.torture import scenarios
-from tests.torture.scenarios import Report
+from tests.torture.report import Report
 from tests.torture.torment import Plan
 
 _NEEDED = ("mosquitto", "mosquitto_sub")
@@ -57,7 +57,7 @@ def main() -> int:
         else:
             shutil.rmtree(folder, ignore_errors=True)
     say(f"{chosen.scenario}\n{report.text}")
-    return 1 if report.faults else 0
+    return 0 if report.kept else 1
 
 
 def _run(chosen: argparse.Namespace, folder: Path) -> Report:

@@ -66,21 +66,25 @@ class Chorus:
     def step(self) -> None:
         """One event of one alert drawn at random."""
         part = self._random.choice(self._singers)
-        entry = next((a for a in self._desk.open_alerts if (a.stream, a.rule) == (part.stream, part.rule)), None)
-        if entry is None:
+        alert, seq = self._stands(part)
+        if not seq:
             self._level(part, Level.ALARM, _FIRST_SCORE)
-        elif entry.seq + 1 < LEAST + zlib.crc32(entry.id.encode()) % (MOST - LEAST + 1):
-            self._level(part, Level.ALARM, _FIRST_SCORE + _STEP * entry.seq)
+        elif seq + 1 < LEAST + zlib.crc32(alert.encode()) % (MOST - LEAST + 1):
+            self._level(part, Level.ALARM, _FIRST_SCORE + _STEP * seq)
         else:
             self._level(part, Level.CALM, 0.1)
 
     def solo(self) -> None:
         """Open one more alert that stays."""
-        standing = {(alert.stream, alert.rule) for alert in self._desk.open_alerts}
-        while self._soloists and (self._soloists[0].stream, self._soloists[0].rule) in standing:
+        while self._soloists and self._stands(self._soloists[0])[1]:
             self._soloists.pop(0)  # of an earlier life
         if self._soloists:
             self._level(self._soloists.pop(0), Level.ALARM, 0.9)
+
+    def _stands(self, part: Part) -> tuple[str, int]:
+        """Name and newest number of the open alert; the desk's public list would sort them all, every time."""
+        entry = self._desk._book.at((part.stream, part.rule))
+        return (entry.alert.id, entry.alert.seq) if entry else ("", 0)
 
     def _level(self, part: Part, level: Level, score: float) -> None:
         hit = Hit(at=self._clock.now(), arrival=self._clock.monotonic(), media_s=self._clock.monotonic(), score=score)
@@ -103,14 +107,14 @@ class Chorus:
             still_live=True,
             shown=part.stream,
         )
-        before = {alert.id: alert.seq for alert in self._desk.open_alerts}
+        before = self._stands(part)
         try:
             self._desk.observe(facts, decision)
         except LedgerError:
             self.counts["refused"] += 1
             return
         self.counts["spoken"] += 1
-        if before == {alert.id: alert.seq for alert in self._desk.open_alerts}:
+        if before == self._stands(part):
             self.counts["silent"] += 1
 
     async def _paced(self, rate: Callable[[], float], step: Callable[[], None]) -> None:

@@ -58,6 +58,8 @@ class Listener(Child):
         super().__init__("subscriber", command)
         self.receipts: list[Receipt] = []
         self.keys: set[tuple[str, int]] = set()
+        self.others: list[str] = []
+        """What came on the topics of alerts and is none, such as the proof of the daemon's rights."""
 
     async def start(self) -> None:
         await finish(self._register)  # from here on the broker keeps everything for this session
@@ -66,7 +68,8 @@ class Listener(Child):
     def on_out(self, line: str) -> None:
         at, _, payload = line.partition(" ")
         document = json.loads(payload)
-        if "probe" in document:  # the daemon proves its rights to itself
+        if "alert_id" not in document:
+            self.others.append(payload)
             return
         receipt = Receipt(document["alert_id"], document["seq"], digest(payload), float(at))
         self.receipts.append(receipt)
@@ -227,6 +230,8 @@ class Stage:
     async def judge(self, *, patience_s: float = 15.0) -> tuple[list[Committed], Verdict]:
         """End the daemon in order, read its ledger, wait for what the broker still holds, and compare."""
         await self.victim.stop()
+        assert self.listener.running, "the subscriber ended by itself"
+        assert not any(reader.done() for reader in self.listener._readers), "what the subscriber says cannot be read"
         committed = await asyncio.to_thread(ledger.events, self.victim.state)
         owed = {event.key for event in committed}
         last, since = -1, time.monotonic()
