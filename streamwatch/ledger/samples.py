@@ -16,6 +16,8 @@ from streamwatch.domain.streams import StreamId
 from streamwatch.ledger.keeping import Database
 
 MAX_LINE = 2048
+_SESSION = 64
+"""Characters; sessions have at most 16."""
 _PAGE = 5000
 """Rows read at a time: a reader keeps the daemon from tidying its log for no longer."""
 _TIDIED = 2
@@ -50,16 +52,25 @@ class Scored:
         return self.at, self.stream.encode("utf-8", "surrogatepass"), self._line()
 
     def _line(self) -> str:
-        facts: dict[str, Any] = {"s": self.session, "a": self.arrival, "m": self.media_s, "l": self.look.value}
-        facts |= {key: 1 for key, holds in (("c", self.corrupt), ("b", self.blind)) if holds}
+        facts: dict[str, Any] = {
+            "s": self.session[:_SESSION],
+            "a": self.arrival,
+            "m": self.media_s,
+            "l": self.look.value,
+            **{key: 1 for key, holds in (("c", self.corrupt), ("b", self.blind), ("x", self.trimmed)) if holds},
+        }
         found = {scores.detector: dict(scores.values) for scores in self.scores}
         line = _text({**facts, "d": found})
-        most = sum(map(len, found.values()))
+        if len(line) <= MAX_LINE:
+            return line
+        every = sorted(
+            ((score, name, label) for name, labels in found.items() for label, score in labels.items()), reverse=True
+        )
+        most = len(every)
         while len(line) > MAX_LINE:
             most = most * 3 // 4
-            every = [(score, name, label) for name, labels in found.items() for label, score in labels.items()]
             best: dict[str, dict[str, float]] = {name: {} for name in found} if most else {}
-            for score, name, label in sorted(every, reverse=True)[:most]:
+            for score, name, label in every[:most]:
                 best[name][label] = score
             line = _text({**facts, "x": 1, "d": best})
         return line
