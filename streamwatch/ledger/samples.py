@@ -21,7 +21,7 @@ _SESSION = 64
 _PAGE = 5000
 """Rows read at a time: a reader keeps the daemon from tidying its log for no longer."""
 _TIDIED = 2
-"""For each row that is written, so many that are too many may go: what is too large shrinks."""
+"""For each row that is written, so many may go: what is too old or too large shrinks."""
 _ROW = 64
 """Bytes that a row takes beside its words, with its place in the index."""
 
@@ -101,17 +101,27 @@ def scored(row: Sequence[Any]) -> Scored | None:
         return None
 
 
-def keep(db: Database, rows: Sequence[Row], *, limit_bytes: int) -> None:
-    """Write rows, in a transaction; where the table is larger than that, the oldest make room."""
+def keep(db: Database, rows: Sequence[Row], *, before: float, limit_bytes: int) -> None:
+    """Write rows, in a transaction; a few of those that are due (from `before`, wall seconds) or too many go.
+
+    The oldest make room where the table is larger than `limit_bytes`.
+    """
     db.executemany("INSERT INTO samples VALUES (?, ?, ?)", rows)
-    [(oldest, newest)] = db.execute("SELECT min(rowid), max(rowid) FROM samples").fetchall()
+    room = _TIDIED * len(rows)
+    room -= db.execute(
+        "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples WHERE at < ? ORDER BY at LIMIT ?)",
+        (before, room),
+    ).rowcount
+    # two questions: asked for both at once, SQLite reads the whole table
+    ends = "SELECT (SELECT min(rowid) FROM samples), (SELECT max(rowid) FROM samples)"
+    [(oldest, newest)] = db.execute(ends).fetchall()
     if oldest is None:
         return
     recent = "SELECT length(line) AS size FROM samples ORDER BY rowid DESC LIMIT 200"
     [(size,)] = db.execute(f"SELECT avg(size) FROM ({recent})").fetchall()  # noqa: S608 - a constant of this file
     over = (newest - oldest + 1) - int(limit_bytes / (size + _ROW))
-    if over > 0:
-        db.execute("DELETE FROM samples WHERE rowid < ?", (oldest + min(over, _TIDIED * len(rows)),))
+    if over > 0 and room > 0:
+        db.execute("DELETE FROM samples WHERE rowid < ?", (oldest + min(over, room),))
 
 
 class Rows(Protocol):
