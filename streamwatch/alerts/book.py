@@ -80,7 +80,7 @@ class Book:
             entry = read(alert)
             if entry is None:
                 continue
-            entry.spoken_at = now
+            entry.spoken_at = entry.arrival = now
             entry.waits_since = now - max(self._clock.now().timestamp() - waits_since(entry), 0.0)
             self._open[entry.key] = entry
             self._voice.schedule(entry)
@@ -130,8 +130,7 @@ class Book:
         rule = self._rules.get(alert.rule)
         self._quiet.closed(
             entry.key,
-            at=self._clock.now(),
-            last_seen=entry.document.last_seen_at,
+            known=entry.arrival,
             now=self._clock.monotonic(),
             cooldown_s=rule.spec.cooldown_s if rule and cools(alert, reason, entry.document.human) else 0.0,
         )

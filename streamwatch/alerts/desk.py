@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -91,7 +91,7 @@ class AlertDesk:
 
         Open alerts of streams that no longer exist close with reason `restart`; all others stay open.
         """
-        self._quiet.restore()
+        self._quiet.restore(now=self._clock.monotonic(), wall=self._clock.now())
         self._preservation.restore()
         self._book.restore()
         for entry in (*self._book.entries, *self._book.closed_lately):
@@ -144,7 +144,7 @@ class AlertDesk:
         """
         now = self._clock.monotonic()
         self._book.close_due()
-        self._quiet.tick(now=now, wall=self._clock.now())
+        self._quiet.tick(now=now)
         for entry in self._book.entries:
             if entry.escalate_at is not None and now >= entry.escalate_at:
                 self._remind(entry, escalated=rfc3339(self._clock.now()))
@@ -201,7 +201,7 @@ class AlertDesk:
                 return Answer(Result.REFUSED, "this rule cannot be muted")
         if not 0 < for_s <= MUTE_LIMIT_S:
             return Answer(Result.REFUSED, f"a mute lasts at most {MUTE_LIMIT_S:.0f} seconds")
-        if not self._quiet.mute(stream, rule, until=self._clock.now() + timedelta(seconds=for_s)):
+        if not self._quiet.mute(stream, rule, for_s=for_s, now=self._clock.monotonic(), wall=self._clock.now()):
             return Answer(Result.REFUSED, "too many mutes stand already")
         self._book.restanding.add(stream)
         _log.info("stream muted", rule=rule or "all", seconds=for_s, by=shown_name(moderator))
@@ -211,11 +211,11 @@ class AlertDesk:
 
     def standing_of(self, stream: StreamId) -> tuple[Standing, ...]:
         """Where the stream's rules stand; rules not named stand closed with no cool-down."""
-        now, wall = self._clock.monotonic(), self._clock.now()
+        now = self._clock.monotonic()
         standing = []
         for name, rule in self._rules.items():
             key = (stream, name)
-            until = self._quiet.until(key, now=now, wall=wall, mutable=_mutable(rule))
+            until = self._quiet.until(key, now=now, mutable=_mutable(rule))
             if self._book.at(key) is not None:
                 standing.append(Standing(rule=name, open=True))
             elif until is not None or self._quiet.closed_lately(key):
@@ -239,7 +239,7 @@ class AlertDesk:
         key = (facts.id, rule.spec.name)
         now = self._clock.monotonic()
         informational = rule.spec.severity is Severity.TEST and not facts.tests
-        held = self._quiet.holds(key, decision, now=now, wall=self._clock.now(), mutable=_mutable(rule))
+        held = self._quiet.holds(key, decision, now=now, mutable=_mutable(rule))
         if held is None and informational and not self._quiet.inform(facts.id, now=now):
             held = Held.INFORMATIONAL
         if held is not None:
@@ -261,6 +261,7 @@ class AlertDesk:
             preserve_within_s=self._policy.preserve_within_s,
         )
         entry = self._voice.open(opened, rule.spec, facts.id, triggered=self._trigger(key, decision))
+        entry.arrival = decision.last_seen.arrival if decision.last_seen else None
         self._book.add(entry)
         self._await_answer(entry)
         self._held_back.discard(key)
@@ -283,7 +284,9 @@ class AlertDesk:
         told = entry.document
         if told.trace.informational:
             return
-        seen = documents.seen_again(told, decision)
+        seen = documents.seen_again(told, decision, after=entry.arrival)
+        if decision.last_seen is not None:
+            entry.arrival = max(entry.arrival or 0.0, decision.last_seen.arrival)
         stream = documents.stream_part(facts)
         trace = entry.unspoken.get("trace", told.trace)
         trace = trace.model_copy(update={"signals": documents.merged(trace.signals, facts.signals)})

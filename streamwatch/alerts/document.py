@@ -186,10 +186,14 @@ def detector_part(rule: DeskRule) -> DetectorPart:
     )
 
 
-def seen_again(document: AlertDocument, decision: Decision) -> dict[str, Any]:
-    """What changes in a document when its rule goes on hitting: newest moment, highest score, span to keep."""
+def seen_again(document: AlertDocument, decision: Decision, *, after: float | None = None) -> dict[str, Any]:
+    """What changes in a document when its rule goes on hitting: newest moment, highest score, span to keep.
+
+    `after`: arrival of the newest frame that it knows; without it the wall clock tells, which may have been set.
+    """
     hit = decision.last_seen
-    newest = _moment(hit) if hit and at_millis(hit.at) > document.last_seen_at else document.last_seen
+    newer = hit and (at_millis(hit.at) > document.last_seen_at if after is None else hit.arrival > after)
+    newest = _moment(hit) if hit and newer else document.last_seen
     return {
         "last_seen": newest,
         "score": max(document.score, rounded(decision.score)),

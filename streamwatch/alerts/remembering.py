@@ -32,10 +32,10 @@ def remember_closed(
         cooldown_s = _cooldown_s(entry, rules.get(alert.rule))
         quiet.closed(
             entry.key,
-            at=wall - timedelta(seconds=age),
-            last_seen=entry.document.last_seen_at,
+            known=None,
             now=clock.monotonic(),
             cooldown_s=max(cooldown_s - age, 0.0),
+            age_s=age,
         )
         remember_informed(quiet, entry, stream=alert.stream, now=clock.monotonic(), age_s=age)
 

@@ -36,6 +36,8 @@ class Entry:
     """As last spoken."""
     unspoken: dict[str, Any] = field(default_factory=dict)
     """What was seen since; it goes out with the next event."""
+    arrival: float | None = None
+    """Of the newest frame it rests on, monotonic: the wall clock may be set. None: only its document knows."""
     spoken_at: float = 0.0
     """Monotonic."""
     remind_at: float | None = None

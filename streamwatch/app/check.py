@@ -13,6 +13,7 @@ from streamwatch.app.settings import Settings
 from streamwatch.bus.base import Outgoing
 from streamwatch.bus.mqtt import MqttBus
 from streamwatch.bus.topics import Topics
+from streamwatch.daemon.rights import SID
 from streamwatch.domain.clock import SystemClock
 from streamwatch.domain.errors import BusError, OutsideError
 from streamwatch.domain.streams import StreamSpec
@@ -81,14 +82,12 @@ async def _broker(ready: Settings) -> list[Finding]:
         async with asyncio.timeout(BROKER_S):
             await bus.wait_connected()
         found = [Finding(name, good=True, said=f"connected, MQTT {bus.protocol}")]
-        # Alerts and states are not tried: whoever listens there would take a trial for the real thing. Their rights
-        # show when the daemon starts: it says `degraded`, and keeps what was refused.
-        wrong = await bus.prove_rights(topics.reply("check"))
+        wrong = await bus.prove_rights(topics.reply("check"), topics.alerts(SID), topics.tests(SID))
         for topic, why in wrong.items():
             found.append(Finding(f"right to publish and hear {topic}", good=False, said=why))
         found.extend(Finding("right to hear commands", good=False, said=refusal) for refusal in bus.refusals)
         if not wrong and not bus.refusals:
-            tried = f"may publish and subscribe to {topics.reply('check')}; the ACL needs readwrite {topics.root}/#"
+            tried = f"may say and hear alerts and replies below {topics.root}, and hear commands"
             found.append(Finding("rights", good=True, said=tried))
     except (TimeoutError, BusError) as error:
         return [Finding(name, good=False, said=str(error) or bus.trouble or "no connection in time")]

@@ -15,8 +15,7 @@ import structlog
 from streamwatch import __version__
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.alerts.duty import Duty
-from streamwatch.alerts.gate import CommandGate
-from streamwatch.app import settings
+from streamwatch.app import audit, settings
 from streamwatch.app.grants import Grants
 from streamwatch.app.settings import Settings
 from streamwatch.app.start import watcher_command
@@ -25,9 +24,10 @@ from streamwatch.bus.topics import Topics
 from streamwatch.config.choices import Identify
 from streamwatch.coverage.books import Books
 from streamwatch.daemon import web
+from streamwatch.daemon.attesting import Attestor
 from streamwatch.daemon.bases import Bases
 from streamwatch.daemon.crier import Crier
-from streamwatch.daemon.delivery import Delivery
+from streamwatch.daemon.delivery import WINDOW, Delivery
 from streamwatch.daemon.demands import Demands
 from streamwatch.daemon.diary import Diary
 from streamwatch.daemon.glance import Glance
@@ -35,7 +35,9 @@ from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders, lanes
 from streamwatch.daemon.outside import Outside
+from streamwatch.daemon.overhearing import AuditedGate, AuditedHandler
 from streamwatch.daemon.reception import Reception
+from streamwatch.daemon.rights import Rights
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.service import DaemonService, Parts
 from streamwatch.daemon.setup import Setup
@@ -129,6 +131,8 @@ def compose(
     config, boot_id = ready.config, secrets.token_hex(8)
     topics = Topics(config.mqtt.prefix, config.node)
     metrics, health = Metrics(), Health()
+    scribe = audit.scribe(ready, health=health, clock=clock)
+    auditor = audit.auditor(ready, scribe, clock=clock, boot_id=boot_id, layers=layers)
     books = Books(
         offset=clock.now().timestamp() - clock.monotonic(),
         on_breach=lambda event: crier.heard(event),  # noqa: PLW0108  # `crier` comes later
@@ -155,6 +159,7 @@ def compose(
             await fleet.renew(command(wanted))
 
     def on_quarantine(stream: StreamId, until: float | None) -> None:
+        auditor.quarantined(stream, held=until is not None)
         if until is not None:
             books.hindered([stream], Reason.QUARANTINED, clock.monotonic())
 
@@ -165,6 +170,7 @@ def compose(
         health.mend("ledger")  # it was written
         metrics.alerts.labels(event.severity.value, event.event.value).inc()
         delivery.call()
+        auditor.alert(event)
         say = log.warning if wants_eyes(event) else log.info
         say(
             "alert",
@@ -225,7 +231,7 @@ def compose(
         slots=ready.watchers,
         command=command(ready.setup.grant),
         configure=ready.setup.configure,
-        handler=reception,
+        handler=AuditedHandler(reception, auditor),
         standing_of=desk.standing_of,
         assigner=LeastLoaded(ready.watchers),
         clock=clock,
@@ -245,12 +251,13 @@ def compose(
         metrics=metrics,
         health=health,
         clock=clock,
+        window=lambda: min(bus.window, WINDOW),
     )
     outside = Outside(demands=demands, fleet=fleet, clock=clock)
     orders = Orders(
         bus=bus,
         topics=topics,
-        gate=CommandGate(seen=ledger, clock=clock, identify=config.mqtt.identify is Identify.TOPIC),
+        gate=AuditedGate(auditor, seen=ledger, clock=clock, identify=config.mqtt.identify is Identify.TOPIC),
         desk=desk,
         duty=duty,
         roster=roster,
@@ -278,6 +285,18 @@ def compose(
         delivery=delivery,
         figures=ledger,
         bases=Bases(notes=ledger, clock=clock),
+        auditor=auditor,
+        attestor=Attestor(
+            auditor=auditor,
+            scribe=scribe,
+            publish=lambda message: bus.publish(message),  # noqa: PLW0108  # `bus` comes later
+            topic=topics.audit,
+            clock=clock,
+            health=health,
+            node=config.node,
+            boot_id=boot_id,
+        ),
+        rights=Rights(prove=bus.prove_rights, complaints=bus.complaints, topics=topics, health=health, clock=clock),
         metrics=metrics,
         health=health,
         clock=clock,

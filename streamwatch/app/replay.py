@@ -147,6 +147,8 @@ class _Course:
         self._quiet = QuietSpells(_NoNotes())
         self._result = result
         self._open: dict[str, Opening] = {}
+        self._known: dict[str, float] = {}
+        """Arrival of the newest frame that an opening rests on."""
         self._before: Scored | None = None
         self._offset = 0.0
         self._timeline = 0
@@ -202,6 +204,7 @@ class _Course:
                 standing.score = max(standing.score, decision.score)
                 if decision.last_seen is not None:
                     standing.last = max(standing.last, decision.last_seen.at.timestamp())
+                    self._known[decision.rule] = decision.last_seen.arrival
             case Level.CALM if standing is not None:
                 rule = self._rules[decision.rule]
                 urgent = rule.severity is Severity.URGENT
@@ -211,7 +214,7 @@ class _Course:
 
     def _consider(self, decision: Decision, frame: FrameRef) -> None:
         key = (self._stream, decision.rule)
-        if self._quiet.holds(key, decision, now=frame.arrival, wall=frame.at, mutable=False) is not None:
+        if self._quiet.holds(key, decision, now=frame.arrival, mutable=False) is not None:
             return
         first = decision.first_seen.at if decision.first_seen else frame.at
         last = decision.last_seen.at if decision.last_seen else frame.at
@@ -219,15 +222,15 @@ class _Course:
             decision.rule, self._stream, first.timestamp(), last.timestamp(), decision.score, len(decision.hits)
         )
         self._open[decision.rule] = opening
+        self._known[decision.rule] = decision.last_seen.arrival if decision.last_seen else frame.arrival
         self._result.openings.append(opening)
         self._quiet.forget(key)
 
     def _close(self, rule: str, frame: FrameRef, *, cooldown_s: float) -> None:
-        opening = self._open.pop(rule)
+        del self._open[rule]
         self._quiet.closed(
             (self._stream, rule),
-            at=frame.at,
-            last_seen=datetime.fromtimestamp(opening.last, UTC),
+            known=self._known.pop(rule, None),
             now=frame.arrival,
             cooldown_s=cooldown_s,
         )

@@ -18,7 +18,7 @@ from streamwatch.config.choices import Names
 from streamwatch.config.loader import Loaded, load
 from streamwatch.config.models import Alerts, Config, Detector, Privacy
 from streamwatch.config.specs import rule_specs, sid_key, stream_specs
-from streamwatch.daemon.setup import Setup
+from streamwatch.daemon.setup import Model, Setup, Written
 from streamwatch.detectors.shipped import find_folder
 from streamwatch.domain.decisions import Kind, RuleSpec, Severity
 from streamwatch.domain.errors import ConfigError, ModelError, Problem
@@ -139,6 +139,11 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
             if stream.audience is Audience.PRIVATE and stream.legal_basis
         },
         names_shown=privacy.names is Names.SHOWN,
+        written=Written(
+            sha256=loaded.sha256,
+            sections=tuple((name, _fingerprint(config, name)) for name in Config.model_fields),
+            models=tuple(_model(one) for one in equipped.values()),
+        ),
         fixed=(
             *((name, _fingerprint(config, name)) for name in _ONLY_AT_START),
             ("limits.watchers", str(config.limits.watchers)),
@@ -235,6 +240,11 @@ def _not_yet(loaded: Loaded) -> Iterator[Problem]:
             f"streams of {origin.kind.value} servers cannot be discovered by this version",
             "name the streams under streams",
         )
+
+
+def _model(equipped: Equipped) -> Model:
+    settings, verified = equipped.settings, equipped.verified
+    return Model(settings.name, settings.kind, verified.manifest.version, verified.sha256, settings.mode.value)
 
 
 def _fingerprint(config: Config, section: str) -> str:

@@ -6,6 +6,9 @@ What the libraries leave open is settled here (aiomqtt 2.5.1, paho 2.2):
 - every connection has a client of its own, so that nothing lingers inside paho and is sent behind our back later;
 - a broker that hangs up instead of answering CONNECT is noticed at once;
 - a broker that answers pings but acknowledges nothing is left;
+- what a broker grants (CONNACK) is kept to, and its reasons are handed on in words;
+- a PUBACK whose reason code the standard does not give to PUBACK is a refusal too (mosquitto: packet too large), where
+  paho breaks off the connection;
 - of a huge payload only the beginning is kept.
 """
 
@@ -14,20 +17,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
-from paho.mqtt.client import MQTT_ERR_SUCCESS, MQTTMessage
+from paho.mqtt.client import MQTT_ERR_SUCCESS, MQTT_LOG_ERR, MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from streamwatch.bus import packets, reasons
 from streamwatch.bus.base import MAX_PAYLOAD, Incoming, Outgoing
 from streamwatch.bus.options import BrokerOptions
+from streamwatch.bus.reasons import FAILURE
+from streamwatch.bus.terms import Terms, packet_size
 from streamwatch.domain.errors import BusRefused, BusUnavailable
 from streamwatch.domain.urls import printable
 
@@ -44,12 +52,10 @@ MAX_KEPT = 8192
 """Bytes kept of an incoming payload. Commands have at most 4 KiB; one byte too many is enough to refuse the rest."""
 _MAX_PACKET = 65_536
 """What an MQTT 5 broker may send us at once."""
-_UNSUPPORTED_PROTOCOL = (1, 132)
+_UNSUPPORTED_PROTOCOL = (1, reasons.UNSUPPORTED_PROTOCOL)
 """CONNACK codes of MQTT 3.1.1 and 5 for a protocol version that the broker does not speak."""
-_FAILURE = 0x80
-"""MQTT 5, 2.4: reason codes from here on are failures; MQTT 3.1.1 refuses subscriptions with this very value."""
-_TOPIC_INVALID = 0x90
-_TOO_LARGE = 0x95
+_UNSPECIFIED = 0x80
+"""What the library calls a connection that broke."""
 _PROTOCOLS = {"5": aiomqtt.ProtocolVersion.V5, "3.1.1": aiomqtt.ProtocolVersion.V311}
 
 _paho_log = logging.getLogger("streamwatch.bus.paho")
@@ -57,11 +63,27 @@ _paho_log.setLevel(logging.ERROR)
 
 
 class CannotConnect(BusUnavailable):
-    """No connection came about. `older_may_work`: the broker may speak an older protocol only."""
+    """No connection came about.
 
-    def __init__(self, message: str, *, older_may_work: bool) -> None:
+    `older_may_work`: the broker may speak an older protocol only. `code`: with which reason code it refused us, 0 where
+    it did not get so far.
+    """
+
+    def __init__(self, message: str, *, older_may_work: bool, code: int = 0) -> None:
         super().__init__(message)
         self.older_may_work = older_may_work
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a connection ended."""
+
+    why: str
+    code: int = 0
+    """The broker's reason code, where it gave one."""
+    wordless: bool = False
+    """It was cut from outside, without a reason, and while the broker owed us no answer."""
 
 
 class Connection:
@@ -94,7 +116,7 @@ class Connection:
             protocol=_PROTOCOLS[version],
             will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=will.retain) if will else None,
             clean_session=None if modern else True,
-            properties=_properties(PacketTypes.CONNECT, MaximumPacketSize=_MAX_PACKET) if limits else None,
+            properties=packets.properties(PacketTypes.CONNECT, MaximumPacketSize=_MAX_PACKET) if limits else None,
             transport="websockets" if options.websocket_path else "tcp",
             websocket_path=options.websocket_path,
             tls_context=tls,
@@ -117,14 +139,26 @@ class Connection:
                 opening.exception()  # taken note of; the cancellation matters more
             raise
         except (aiomqtt.MqttError, OSError, ValueError) as error:
-            raise CannotConnect(printable(str(error)), older_may_work=self._older_may_work(error)) from error
+            code = _connack_code(error)
+            why = self._client.refusal(code) if code else reasons.no_connection(str(error))
+            raise CannotConnect(why, older_may_work=self._older_may_work(error), code=code) from error
+        if not self.terms.acknowledges:
+            name = packets.reason(PacketTypes.CONNACK, reasons.NO_QOS)
+            why = reasons.refused_connection(reasons.NO_QOS, name)
+            raise CannotConnect(why, older_may_work=False, code=reasons.NO_QOS)
 
     async def say(self, message: Outgoing, *, limit_s: float) -> None:
         """Publish with QoS 1 and wait for the broker's answer; without one the connection is cut.
 
-        Raises BusUnavailable, BusRefused.
+        What the broker's terms forbid is not sent to it. Raises BusUnavailable, BusRefused.
         """
-        await self._client.say(message, self._publish_properties(message), limit_s=limit_s)
+        if message.retain and not self.terms.retain:
+            if not message.payload:
+                return  # nothing is retained there that could be cleared
+            message = replace(message, retain=False)
+        await self._client.say(
+            message, packets.publish_properties(message) if self.version == "5" else None, limit_s=limit_s
+        )
 
     async def subscribe(self, topic: str) -> str:
         """Subscribe with QoS 1; returns what the broker refused, empty when it agreed. Raises BusUnavailable."""
@@ -135,8 +169,12 @@ class Connection:
             codes = await self._client.subscribe(topic, 0 if modern else 1, options)  # paho wants one or the other
         except aiomqtt.MqttError as error:
             raise BusUnavailable(f"subscription not answered: {error}") from error
-        values = [code.value if isinstance(code, ReasonCode) else int(code) for code in codes]
-        return f"the broker refused the subscription to {printable(topic)}" if max(values) >= _FAILURE else ""
+        worst = max(code.value if isinstance(code, ReasonCode) else int(code) for code in codes)
+        return (
+            reasons.refused_subscription(topic, worst, packets.reason(PacketTypes.SUBACK, worst))
+            if worst >= FAILURE
+            else ""
+        )
 
     async def unsubscribe(self, topic: str) -> None:
         """Best effort: a lost connection has no subscriptions."""
@@ -144,9 +182,14 @@ class Connection:
             with contextlib.suppress(aiomqtt.MqttError):
                 await self._client.unsubscribe(topic)
 
-    async def lost(self) -> str:
+    async def lost(self) -> Ending:
         """Wait until the connection is gone; returns why."""
         return await self._client.lost()
+
+    @property
+    def terms(self) -> Terms:
+        """What the broker grants; known once `open` returned."""
+        return self._client.terms
 
     @property
     def alive(self) -> bool:
@@ -166,37 +209,40 @@ class Connection:
     def _older_may_work(self, error: Exception) -> bool:
         """The broker said that it does not speak this version, or hung up on our first word."""
         if isinstance(error, MqttConnectError):
-            code = error.rc.value if isinstance(error.rc, ReasonCode) else error.rc
-            return code in _UNSUPPORTED_PROTOCOL
-        return self._client.reached
-
-    def _publish_properties(self, message: Outgoing) -> Properties | None:
-        if self.version != "5":
-            return None
-        values: dict[str, Any] = {}
-        if message.payload:
-            values.update(ContentType="application/json", PayloadFormatIndicator=1)
-        if message.expiry_s is not None:
-            values.update(MessageExpiryInterval=message.expiry_s)
-        if message.correlation is not None:
-            values.update(CorrelationData=message.correlation)
-        if message.response_topic is not None:
-            values.update(ResponseTopic=message.response_topic)
-        return _properties(PacketTypes.PUBLISH, **values)
+            return _connack_code(error) in _UNSUPPORTED_PROTOCOL
+        return self._client.reached and not self._client.alert
 
 
 class _Client(aiomqtt.Client):
     """What aiomqtt and paho are taught."""
 
     def __init__(self, arrived: Callable[[Incoming], None], **arguments: Any) -> None:
-        super().__init__(timeout=ANSWER_S, keepalive=KEEPALIVE_S, logger=_paho_log, **arguments)
+        super().__init__(
+            timeout=ANSWER_S,
+            keepalive=KEEPALIVE_S,
+            logger=_paho_log,
+            # several small packets at once would wait for each other's acknowledgement, up to 40 ms
+            socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
+            **arguments,
+        )
         self._client.connect_timeout = CONNECT_S
+        self._puback = self._client._handle_pubackcomp  # noqa: SLF001 - there is no public way to an unknown code
+        self._client._handle_pubackcomp = self._read_puback  # type: ignore[method-assign, assignment]  # noqa: SLF001
+        self._odd_codes: dict[int, int] = {}
         self._arrived = arrived
-        self._answers: dict[int, asyncio.Future[int]] = {}
+        self._answers: dict[int, asyncio.Future[tuple[int, str]]] = {}
+        self._client.on_log = self._on_log
+        self.alert = ""
+        """What TLS said when the other side ended it; the library keeps that to its log."""
+        self._ending: Ending | None = None
+        self._said = ""
         self.thread_over = asyncio.Event()
         """The thread that connects has come back, with a socket or without."""
         self.reached = False
         """Something accepted the TCP connection."""
+        self.terms = Terms()
+        """What the broker grants."""
+        self._turns = asyncio.Semaphore(self.terms.window)
 
     async def say(self, message: Outgoing, properties: Properties | None, *, limit_s: float) -> None:
         """Publish with QoS 1 and wait for the broker's answer; without one the connection is cut.
@@ -205,14 +251,22 @@ class _Client(aiomqtt.Client):
         """
         if len(message.payload) > MAX_PAYLOAD:
             why = f"{len(message.payload)} bytes are more than the {MAX_PAYLOAD} that we publish"
-            raise BusRefused(f"cannot be published: {why}", code=_TOO_LARGE)
+            raise BusRefused(f"cannot be published: {why}", code=reasons.TOO_LARGE)
+        most = self.terms.max_packet
+        if most is not None and properties is not None and packet_size(message, packets.size(properties)) > most:
+            why = f"{printable(message.topic)}: the packet is larger than the {most} bytes that the broker takes"
+            raise BusRefused(f"cannot be published: {why}", code=reasons.TOO_LARGE)
+        async with self._turns:
+            await self._say(message, properties, limit_s)
+
+    async def _say(self, message: Outgoing, properties: Properties | None, limit_s: float) -> None:
         try:
             info = self._client.publish(message.topic, message.payload, 1, message.retain, properties)
         except ValueError as error:
-            raise BusRefused(f"cannot be published: {error}", code=_TOPIC_INVALID) from error
+            raise BusRefused(f"cannot be published: {error}", code=reasons.TOPIC_INVALID) from error
         if info.rc != MQTT_ERR_SUCCESS:
             raise BusUnavailable("no connection to the broker")
-        answer: asyncio.Future[int] = self._loop.create_future()
+        answer: asyncio.Future[tuple[int, str]] = self._loop.create_future()
         self._answers[info.mid] = answer
         try:
             await asyncio.wait((answer, self._disconnected), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
@@ -224,20 +278,27 @@ class _Client(aiomqtt.Client):
             why = f"no acknowledgement within {limit_s:g} s"
             self._give_up(why)
             raise BusUnavailable(why)
-        if answer.result() >= _FAILURE:
-            name = _reason(PacketTypes.PUBACK, answer.result())
-            raise BusRefused(f"the broker refused {printable(message.topic)}: {name}", code=answer.result())
+        code, said = answer.result()
+        if code >= FAILURE:
+            name = packets.reason(PacketTypes.PUBACK, code)
+            raise BusRefused(reasons.refused_publish(message.topic, code, name, said), code=code)
 
     def _give_up(self, why: str) -> None:
         """Call the connection lost: whoever waits for that connects again."""
         self._disconnected.set_exception(aiomqtt.MqttError(why))
         self.cut()
 
-    async def lost(self) -> str:
+    async def lost(self) -> Ending:
         """Wait until the connection is gone; returns why."""
         await asyncio.wait((self._disconnected,))
+        if self._ending is not None:
+            return self._ending
         error = self._disconnected.exception()
-        return str(error) if error else "disconnected"
+        return Ending(printable(str(error)) if error else "disconnected")
+
+    def refusal(self, code: int) -> str:
+        """Why CONNECT was refused, in words."""
+        return reasons.refused_connection(code, packets.reason(PacketTypes.CONNACK, code), self._said)
 
     @property
     def alive(self) -> bool:
@@ -260,18 +321,50 @@ class _Client(aiomqtt.Client):
         finally:
             self._loop.call_soon_threadsafe(self.thread_over.set)
 
+    def _read_puback(self, kind: Literal["PUBACK", "PUBCOMP"]) -> Any:
+        packet = self._client._in_packet["packet"]  # noqa: SLF001 - see above
+        if kind == "PUBACK" and len(packet) > 2 and not packets.is_known(PacketTypes.PUBACK, packet[2]):  # noqa: PLR2004
+            self._odd_codes[int.from_bytes(packet[:2], "big")] = packet[2]
+            packet[2] = _UNSPECIFIED
+        return self._puback(kind)
+
     def _on_publish(
         self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
     ) -> None:
+        code = self._odd_codes.pop(mid, reason_code.value)
         answer = self._answers.get(mid)
         if answer is not None and not answer.done():
-            answer.set_result(reason_code.value)
+            answer.set_result((code, packets.words(properties)))
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
+        self._said = packets.words(properties)
+        self.terms = packets.terms(properties)
+        self._turns = asyncio.Semaphore(self.terms.window)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
+        if self._ending is None and self.alive:
+            self._ending = self._ended(
+                by_broker=flags.is_disconnect_packet_from_server, reason=reason_code, properties=properties
+            )
         if not self._connected.done():
-            self._connected.set_exception(aiomqtt.MqttError("the broker hung up before it answered"))
+            why = reasons.tls_alert(self.alert) if self.alert else "the broker hung up before it answered"
+            self._connected.set_exception(aiomqtt.MqttError(why))
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
+    def _on_log(self, client: Any, userdata: Any, level: int, text: str) -> None:  # noqa: ARG002 - paho's signature
+        if level == MQTT_LOG_ERR and "[SSL: " in text:
+            self.alert = text
+
+    def _ended(self, *, by_broker: bool, reason: ReasonCode, properties: Any) -> Ending:
+        if by_broker:
+            return Ending(reasons.ended(reason.value, str(reason), packets.words(properties)), code=reason.value)
+        if reason.value != _UNSPECIFIED:
+            return Ending(str(reason))
+        if self._answers:
+            return Ending("the connection was cut where an answer to a publish was due")
+        return Ending("the connection was cut without a word", wordless=True)
 
     def _on_message(self, client: Any, userdata: Any, message: MQTTMessage) -> None:  # noqa: ARG002 - paho's signature
         properties = message.properties
@@ -286,19 +379,12 @@ class _Client(aiomqtt.Client):
         )
 
 
-def _properties(packet: int, **values: Any) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call] # paho leaves it untyped
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties
-
-
 def _settled(future: asyncio.Future[None]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def _reason(packet: int, value: int) -> str:
-    try:
-        return str(ReasonCode(packet, identifier=value))
-    except KeyError:
-        return f"code {value}"
+def _connack_code(error: Exception) -> int:
+    """With which reason code a broker refused CONNECT; 0: it did not say."""
+    if not isinstance(error, MqttConnectError):
+        return 0
+    return error.rc.value if isinstance(error.rc, ReasonCode) else int(error.rc or 0)

@@ -11,15 +11,18 @@ import contextlib
 import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
+from streamwatch.bus import reasons
 from streamwatch.bus.base import Incoming, Outgoing
 from streamwatch.bus.client import CannotConnect, Connection, Version
 from streamwatch.bus.inbox import Inbox, one_lane
 from streamwatch.bus.options import BrokerOptions, Herald
+from streamwatch.bus.terms import Terms
 from streamwatch.bus.topics import matches
+from streamwatch.bus.witness import Witness
 from streamwatch.domain.clock import Clock
 from streamwatch.domain.errors import BusError, BusRefused, BusUnavailable
 from streamwatch.domain.urls import printable
@@ -70,6 +73,9 @@ class MqttBus:
         self._jitter = jitter
         self._tls = options.tls()
         self._live: Connection | None = None
+        self._terms = Terms()
+        self._will_retained = True
+        self._witness = Witness(options, self._tls, clock)
         self._up = asyncio.Event()
         self._number = 0
         self._version: Version | None = None if options.protocol == "auto" else options.protocol
@@ -99,6 +105,25 @@ class MqttBus:
         return "" if self.connected else self._last_said or ""
 
     @property
+    def window(self) -> int:
+        """How many QoS 1 publishes may be in flight at once: what the broker allows, at most 20."""
+        return self._terms.window
+
+    def complaints(self) -> dict[str, str]:
+        """What is wrong with this broker though it may be connected, by what it is about; empty when nothing is."""
+        found = {}
+        if self._witness.rivalled:
+            found["identifier"] = (
+                f"another client uses our identifier {self._options.client_id}: each ends the other's connection; "
+                "stop the other, or give each its own node name"
+            )
+        if lacking := self._terms.lacking():
+            found["broker"] = "; ".join(lacking)
+        if self.refusals:
+            found["subscriptions"] = "; ".join(self.refusals)
+        return found
+
+    @property
     def dropped(self) -> int:
         """Incoming messages dropped because nobody took them."""
         return self._inbox.dropped
@@ -111,6 +136,11 @@ class MqttBus:
             began = self._clock.monotonic()
             try:
                 why = await self._session()
+            except CannotConnect as error:
+                why = str(error)
+                self._witness.not_answered()
+                if reasons.be_patient(error.code):
+                    pause = longest
             except BusError as error:
                 why = printable(str(error))
             if self._clock.monotonic() - began > longest:
@@ -158,6 +188,8 @@ class MqttBus:
             except BusRefused as error:
                 wrong[topic] = str(error)
             except TimeoutError:
+                if not connection.alive:
+                    raise BusUnavailable("the connection broke") from None
                 wrong[topic] = "published, and never came back: the right to publish or to subscribe is missing"
             finally:
                 del self._probes[payload]
@@ -189,23 +221,40 @@ class MqttBus:
 
     async def _session(self) -> str:
         """Connect, announce, hold; returns why it ended. Raises BusUnavailable."""
-        connection = await self._connect()
-        try:
-            await self._announce(connection)
-            self._came_up(connection)
-            return await connection.lost()
-        finally:
-            self._live = None
-            self._up.clear()
-            if connection.alive:
-                await self._farewell(connection)
-            connection.cut()
+        async with self._witness.beside(self._version) as witness:
+            connection = await self._connect()
+            began = self._clock.monotonic()
+            try:
+                try:
+                    await self._announce(connection)
+                    self._came_up(connection)
+                except BusUnavailable:
+                    if connection.alive:
+                        raise
+                ending = await self._witness.ended(connection, witness)
+            finally:
+                self._live = None
+                self._up.clear()
+                if connection.alive:
+                    await self._farewell(connection)
+                connection.cut()
+            await self._witness.judge(ending, self._clock.monotonic() - began, witness)
+            return ending.why
 
     async def _connect(self) -> Connection:
         """A connection with our Last Will. Raises CannotConnect."""
         if self._version is None:
             self._version = await self._ask_version()
-        connection = self._connection(self._version, self._herald.testament())
+        try:
+            return await self._open(self._version)
+        except CannotConnect as error:
+            if error.code != reasons.NO_RETAIN or not self._will_retained:
+                raise
+            self._will_retained = False  # a will that is not kept is better than none
+            return await self._open(self._version)
+
+    async def _open(self, version: Version) -> Connection:
+        connection = self._connection(version, replace(self._herald.testament(), retain=self._will_retained))
         try:
             await connection.open()
         except BaseException as error:
@@ -256,7 +305,8 @@ class MqttBus:
     # --- small things --------------------------------------------------------------------------------------------
 
     def _came_up(self, connection: Connection) -> None:
-        self._live = connection
+        self._live, self._terms = connection, connection.terms
+        self._will_retained = self._terms.retain
         self._number += 1
         self._up.set()
         self._last_said = None

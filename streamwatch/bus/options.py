@@ -30,12 +30,14 @@ class BrokerOptions:
     cert: Path | None = None
     key: Path | None = None
     protocol: Protocols = "auto"
+    beside: str = ""
+    """What tells a second connection of ours from the first, at the end of its client identifier."""
 
     @property
     def client_id(self) -> str:
         """Stable for a node on a machine: a restarted daemon takes over its own connection, not another's."""
         seed = f"{self.node}\0{socket.gethostname()}\0{self.username or ''}"
-        return f"streamwatch-{self.node[:40]}-{hashlib.sha256(seed.encode()).hexdigest()[:8]}"
+        return f"streamwatch-{self.node[:40]}-{hashlib.sha256(seed.encode()).hexdigest()[:8]}{self.beside}"
 
     @property
     def websocket_path(self) -> str | None:

@@ -24,6 +24,7 @@ EXAMPLES = {
     "run": "streamwatch run config/minimal.yaml",
     "check": "streamwatch check --connect config/streamwatch.yaml",
     "coverage": "streamwatch coverage config/minimal.yaml --watch",
+    "audit": "streamwatch audit verify config/minimal.yaml",
     "alerts": "streamwatch alerts list config/minimal.yaml --open",
     "verdict": "streamwatch verdict 01K3J5V0G4QZ8N6M2T7R1XYWBC confirm config/minimal.yaml --as anna",
     "on-duty": "streamwatch on-duty config/minimal.yaml --as anna --for 1h",

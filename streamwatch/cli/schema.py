@@ -8,6 +8,7 @@ from enum import StrEnum
 import typer
 
 from streamwatch.alerts import commands, document
+from streamwatch.audit import checkpoint
 from streamwatch.config.schema import config_schema
 from streamwatch.coverage import documents
 
@@ -21,6 +22,7 @@ class Subject(StrEnum):
     COVERAGE = "coverage"
     STATUS = "status"
     BREACH = "breach"
+    AUDIT = "audit"
     VERDICT = "verdict"
     SIGNAL = "signal"
 
@@ -40,6 +42,8 @@ def schema(subject: Subject = typer.Argument(help="What to describe.")) -> None:
             described = documents.schema(documents.StatusDocument)
         case Subject.BREACH:
             described = documents.schema(documents.BreachDocument)
+        case Subject.AUDIT:
+            described = checkpoint.schema()
         case Subject.VERDICT:
             described = commands.schema()
         case Subject.SIGNAL:

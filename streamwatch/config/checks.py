@@ -46,6 +46,7 @@ def findings(config: Any) -> Iterator[Finding]:
 
 def remarks(config: Any) -> Iterator[Finding]:
     """What is allowed and probably not meant: said by `check`, never in the way of a start."""
+    yield from _unencrypted(config.mqtt)
     if not config.streams and not config.origins:
         yield Finding((), "nothing to watch", "an entry in streams or origins")
     if not config.detectors:
@@ -147,6 +148,15 @@ def _unique(section: str, key: str, items: Any) -> Iterator[Finding]:
             )
         else:
             seen[name] = index
+
+
+def _unencrypted(mqtt: Any) -> Iterator[Finding]:
+    if mqtt.url is not None and mqtt.url.scheme in PLAIN_SCHEMES and not is_loopback(mqtt.url.host):
+        yield Finding(
+            ("mqtt", "allow_plaintext"),
+            "alerts and password go unencrypted to another machine: anybody between can read them, and forge commands",
+            "mqtts:// or wss:// in mqtt.url",
+        )
 
 
 def _mqtt(config: Any) -> Iterator[Finding]:

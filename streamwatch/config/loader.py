@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +36,8 @@ class Loaded:
     """Dotted key to line, from 1: `streams.0.url` → 7. Keys that hold their default have none."""
     files: tuple[Path, ...] = ()
     """Every file it was read from, the configuration first: a change of any of them is a reason to reload."""
+    sha256: str = ""
+    """Of the file's text, as `sha256sum` says it; empty where no file was read."""
 
     def where(self, key: str) -> str:
         """`FILE:LINE` of a key, or of what it would stand in where it is not written."""
@@ -62,7 +65,12 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Loaded:
         text = read_text(path, limit=MAX_FILE)
     except Unreadable as why:
         raise ConfigError(Problem(printable(str(path)), "", why.wrong, why.right)) from why
-    return parse(text, path=path, environ=environ)
+    return replace(parse(text, path=path, environ=environ), sha256=digest(text))
+
+
+def digest(text: str) -> str:
+    """Which text of a configuration this is."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_rules(path: Path, *, base: Path, environ: Mapping[str, str]) -> Loaded:

@@ -15,6 +15,8 @@ from streamwatch.alerts.desk import AlertDesk
 from streamwatch.alerts.duty import Duty
 from streamwatch.bus.base import Bus
 from streamwatch.coverage.books import Books
+from streamwatch.daemon.attesting import Attestor
+from streamwatch.daemon.auditing import Auditor
 from streamwatch.daemon.bases import Bases
 from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
@@ -25,6 +27,7 @@ from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders
 from streamwatch.daemon.outside import Outside
+from streamwatch.daemon.rights import Rights
 from streamwatch.daemon.roster import Roster
 from streamwatch.daemon.setup import Setup
 from streamwatch.domain.clock import Clock, rfc3339
@@ -120,6 +123,9 @@ class Parts:
     delivery: Delivery
     figures: Figures
     bases: Bases
+    auditor: Auditor
+    attestor: Attestor
+    rights: Rights
     metrics: Metrics
     health: Health
     clock: Clock
@@ -161,6 +167,7 @@ class DaemonService:
 
         """
         p = self._p
+        p.auditor.started(self.setup)
         p.desk.configure(self.setup.desk_rules, self.setup.policy)
         p.desk.restore({spec.id for spec in self.setup.streams})
         p.duty.restore()
@@ -172,6 +179,7 @@ class DaemonService:
             delivery = tasks.create_task(p.delivery.run(), name="delivery")
             crying = tasks.create_task(p.crier.run(), name="breaches")
             keeping = tasks.create_task(p.keeper.run(), name="keeping the books")
+            attesting = tasks.create_task(p.attestor.run(), name="audit")
             diary = tasks.create_task(p.diary.run(), name="keeping scores")
             greeting = tasks.create_task(self._greet(), name="greeting")
             fleet = tasks.create_task(p.watchers.run(), name="fleet")
@@ -180,7 +188,7 @@ class DaemonService:
             duties = tasks.create_task(self._duties(), name="duties")
             await self._stopping.wait()
             log.info("stopping")
-            ending = (orders, greeting, pulse, duties, keeping, diary, fleet)
+            ending = (orders, greeting, pulse, duties, keeping, attesting, diary, fleet)
             for task in ending:
                 task.cancel()
             await asyncio.wait(ending, timeout=STOP_S)
@@ -190,6 +198,7 @@ class DaemonService:
             delivery.cancel()
             await asyncio.wait((delivery,), timeout=STOP_S)
             await p.delivery.flush(FLUSH_S)
+            await p.attestor.farewell(FLUSH_S)
             bus.cancel()  # says `offline` on its way out
         log.info("stopped")
 
@@ -205,10 +214,12 @@ class DaemonService:
             said = [self.setup.told(problem) for problem in error.problems]
             for problem in said:
                 log.error("configuration not taken over", problem=problem)
+            p.auditor.refused(error)
             p.health.degrade("configuration", f"the last good one stays in force: {said[0] if said else error}")
             if isinstance(error, ConfigError):
                 self._let_go(error.baseless)
             return
+        p.auditor.taken_over(self.setup, setup)
         self.setup = setup
         p.health.mend("configuration")
         if setup.kept:
@@ -260,6 +271,8 @@ class DaemonService:
                 with suppress(BusUnavailable, BusRefused):
                     await p.herald.say_everything()
                     await p.herald.clear_stale()
+                p.rights.renew()
+            await p.rights.check()
             await p.clock.sleep(PULSE_S)
 
     async def _pulse(self) -> None:
@@ -366,6 +379,7 @@ class DaemonService:
             p.metrics.evicted.labels(severity.value).inc(count)
         if gone.alerts or gone.owed:
             log.error("the ledger is full: the least severe made room", gone=gone.words)
+            p.auditor.evicted(gone.words)
             p.health.degrade("room", f"the ledger is larger than state.max_size; gone: {gone.words}")
         elif not gone:
             p.health.mend("room")
@@ -377,6 +391,7 @@ class DaemonService:
             p.metrics.streams.labels(state.value).set(count)
         now = p.clock.monotonic()
         self._figures.show(now)
+        p.rights.look()
         connected = p.bus.connected
         p.metrics.connected.set(1 if connected else 0)
         if connected:

@@ -18,6 +18,29 @@ _NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """A detector's model, by what tells it from another one."""
+
+    name: str
+    """Of the detector."""
+    kind: str
+    version: str
+    sha256: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Which configuration this is, told without what stands in it."""
+
+    sha256: str = ""
+    """Of the file."""
+    sections: tuple[tuple[str, str], ...] = ()
+    """(section, fingerprint) of every one."""
+    models: tuple[Model, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """Everything that a reload can change while the daemon runs."""
 
@@ -40,6 +63,7 @@ class Setup:
     """How long closed alerts stay in the ledger."""
     max_ledger: int = 2**30
     """Bytes of alerts kept in the ledger."""
+    written: Written = field(default_factory=Written)
     fixed: tuple[tuple[str, str], ...] = ()
     """(section, fingerprint) of what only a restart can change; compared on reload so that a person is told."""
 

@@ -399,6 +399,59 @@ def test_where_tests_count_a_test_alert_says_nothing_special(story):
     assert "informational" not in story.last["trace"]
 
 
+# --- a wall clock that somebody sets ---------------------------------------------------------------------------------
+
+HOUR_S = 3600.0
+
+
+@pytest.mark.parametrize("set_s", [HOUR_S, -HOUR_S])
+def test_a_clock_that_is_set_holds_no_new_alarm_back(story, set_s):
+    story.at(1).alarm("urgent").at(2).calm("urgent")
+    story.clock.set_s = set_s
+    assert story.at(3).alarm("urgent").heard == ["opened", "closed:quiet", "opened"]
+
+
+@pytest.mark.parametrize("set_s", [HOUR_S, -HOUR_S])
+def test_nor_one_after_a_restart(story, set_s):
+    story.at(1).alarm("urgent").at(2).calm("urgent")
+    story.clock.set_s = set_s
+    assert story.restart().at(3).alarm("urgent").heard == ["opened", "closed:quiet", "opened"]
+
+
+@pytest.mark.parametrize("set_s", [HOUR_S, -HOUR_S])
+def test_what_was_judged_stays_judged_although_the_clock_was_set(story, set_s):
+    story.at(1).alarm("urgent").at(2).calm("urgent")
+    story.clock.set_s = set_s
+    story.at(3).still("urgent", ago=2.5)
+    assert story.heard == ["opened", "closed:quiet"]
+    assert story.desk.held == {"judged": 1}
+
+
+@pytest.mark.parametrize("set_s", [HOUR_S, -HOUR_S])
+def test_hits_go_on_being_said_although_the_clock_was_set(story, set_s):
+    story.at(1).alarm()
+    story.clock.set_s = set_s
+    story.at(12).alarm()
+    assert story.heard == ["opened", "updated"]
+    assert story.last["last_seen"]["media_s"] == 12.0
+
+
+@pytest.mark.parametrize("set_s", [HOUR_S, -HOUR_S])
+def test_a_mute_lasts_as_long_as_it_was_given_although_the_clock_was_set(story, set_s):
+    story.desk.mute(stream=LOBBY, rule="nudity", for_s=100)
+    story.clock.set_s = set_s
+    assert story.at(99).alarm().heard == []
+    assert story.at(101).alarm().heard == ["opened"]
+
+
+def test_a_restart_before_the_clock_was_set_back_makes_no_mute_longer_than_an_hour(story):
+    story.desk.mute(stream=LOBBY, rule="nudity", for_s=HOUR_S)
+    story.clock.set_s = -HOUR_S
+    story.restart()
+    assert story.at(HOUR_S - 1).alarm().heard == []
+    assert story.at(HOUR_S + 1).alarm().heard == ["opened"]
+
+
 # --- mutes -----------------------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ from streamwatch.testcard.pattern import test_card as card
 ROOT = Path(__file__).parents[2]
 COMMANDS = ("run", "check", "coverage", "watch", "probe", "demo", "schema", "test-card png", "test-card publish",
             "alerts list", "alerts show", "alerts stats", "verdict", "on-duty", "replay",
-            "models list", "models show", "models verify")  # fmt: skip
+            "models list", "models show", "models verify", "audit verify", "audit show")  # fmt: skip
 
 
 def call(*words: str, cwd: Path = ROOT, limit_s: float = 60) -> subprocess.CompletedProcess[str]:
@@ -90,6 +90,9 @@ def test_a_wrong_word_is_the_users_mistake() -> None:
         (("check", "nowhere.yaml"), "nowhere.yaml"),
         (("run", "nowhere.yaml"), "nowhere.yaml"),
         (("models", "verify", "models/none"), "no such folder"),
+        (("audit", "verify", "nowhere"), "no such file or folder"),
+        (("audit", "verify", "models"), "there is no audit log"),
+        (("audit", "show", "models", "--since", "2"), "not a duration"),
         (("test-card", "png", "no/such/folder/x.png"), "cannot write"),
         (("test-card", "publish", "http://h/x"), "rtmp://"),
     ],

@@ -28,7 +28,7 @@ from streamwatch.coverage.documents import (
 from streamwatch.domain.streams import Reason, State, topic_sid
 from streamwatch.domain.urls import printable
 
-PUBLISHED = ("alert", "state", "coverage", "status", "breach")
+PUBLISHED = ("alert", "state", "coverage", "status", "breach", "audit")
 HEARD = ("signal", "verdict")
 MAX_BYTES = 4096
 BLOB = re.compile(rb"[A-Za-z0-9+/=_-]{129,}")

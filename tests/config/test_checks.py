@@ -248,3 +248,19 @@ INNER = "inner looks need a look-back"
 def test_inner_looks_without_a_look_back_are_remarked_where_somebody_asked_for_them(desk, text, key):
     said = [remark.key for remark in desk.load(HEAD + text).remarks() if INNER in str(remark)]
     assert said == ([key] if key else [])
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("mqtt://10.0.0.1", True),
+        ("ws://broker.example/mqtt", True),
+        ("mqtts://10.0.0.1", False),
+        ("mqtt://[::1]", False),
+    ],
+)
+def test_alerts_that_leave_the_machine_unencrypted_are_remarked(desk, url, warned):
+    text = f"node: n\nmqtt: {{url: '{url}', allow_plaintext: true}}\n"
+    said = [str(remark) for remark in desk.load(text).remarks() if remark.key == "mqtt.allow_plaintext"]
+    assert bool(said) is warned
+    assert all("unencrypted" in remark for remark in said)

@@ -13,11 +13,12 @@ from typing import Any
 from streamwatch.alerts.base import DeskRule, DetectorFacts
 from streamwatch.alerts.desk import AlertDesk
 from streamwatch.alerts.duty import Duty
-from streamwatch.alerts.gate import CommandGate
 from streamwatch.app.daemon import owed_on
 from streamwatch.bus.base import Incoming, Outgoing
 from streamwatch.bus.topics import Topics
 from streamwatch.coverage.books import Books
+from streamwatch.daemon.attesting import Attestor
+from streamwatch.daemon.auditing import Auditor
 from streamwatch.daemon.bases import Bases
 from streamwatch.daemon.crier import Crier
 from streamwatch.daemon.delivery import Delivery
@@ -28,10 +29,14 @@ from streamwatch.daemon.herald import Herald
 from streamwatch.daemon.keeper import Keeper
 from streamwatch.daemon.orders import Orders, lanes
 from streamwatch.daemon.outside import Outside
+from streamwatch.daemon.overhearing import AuditedGate
 from streamwatch.daemon.reception import Reception
+from streamwatch.daemon.rights import Rights
 from streamwatch.daemon.roster import Roster
+from streamwatch.daemon.scribe import Scribe
 from streamwatch.daemon.service import DaemonService, Parts
 from streamwatch.daemon.setup import Setup
+from streamwatch.domain.alerts import AlertEvent
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.coverage import BooksRecord
 from streamwatch.domain.decisions import CloseWhen, Kind, Level, OpenWhen, RuleSpec, Severity
@@ -44,6 +49,7 @@ from streamwatch.telemetry.metrics import Metrics
 from tests.fakes.bus import FakeBroker, FakeBus
 from tests.fakes.clock import FakeClock, settle
 from tests.fakes.fleet import FakeFleet
+from tests.fakes.journal import FakeJournal
 from tests.fakes.ledger import FakeLedger
 
 SAMPLING = SamplingSpec(max_gap_s=10, min_gap_s=0.5, lookback_s=4, novelty=True, jitter=0.1, inner=0.05)
@@ -90,12 +96,25 @@ class Stage:
         broker: FakeBroker | None = None,
         ledger: FakeLedger | None = None,
         clock: FakeClock | None = None,
+        journal: FakeJournal | None = None,
     ) -> None:
         self.clock = clock or FakeClock()
         self.broker = broker or FakeBroker()
         self.ledger = ledger or FakeLedger(self.clock)
         self.fleet = FakeFleet()
         self.metrics, self.health = Metrics(), Health()
+        self.journal = journal or FakeJournal()
+        self.scribe = Scribe(journal=self.journal, health=self.health, clock=self.clock, keep_s=730 * 86400.0)
+        self.auditor = Auditor(
+            scribe=self.scribe,
+            clock=self.clock,
+            node="edge-1",
+            boot_id="boot",
+            version="0",
+            identify=True,
+            layers=[("landlock", True)],
+            digest=lambda: "now",
+        )
         self.books = Books(
             on_breach=lambda event: self.crier.heard(event),  # noqa: PLW0108
             wall=lambda moment: self.clock.now().timestamp() - self.clock.monotonic() + moment,
@@ -114,7 +133,7 @@ class Stage:
             clock=clock,
             node="edge-1",
             boot_id="boot",
-            listener=lambda _event: self.delivery.call(),
+            listener=self._heard,
         )
         self.duty = Duty(notes=self.ledger, clock=clock)
         self.demands = Demands(notes=self.ledger, clock=clock)
@@ -176,7 +195,7 @@ class Stage:
         orders = Orders(
             bus=self.bus,
             topics=self.topics,
-            gate=CommandGate(seen=self.ledger, clock=clock, identify=True),
+            gate=AuditedGate(self.auditor, seen=self.ledger, clock=clock, identify=True),
             desk=self.desk,
             duty=self.duty,
             roster=self.roster,
@@ -206,6 +225,24 @@ class Stage:
             delivery=self.delivery,
             figures=self.ledger,
             bases=Bases(notes=self.ledger, clock=clock),
+            auditor=self.auditor,
+            attestor=Attestor(
+                auditor=self.auditor,
+                scribe=self.scribe,
+                publish=lambda message: self.bus.publish(message),  # noqa: PLW0108
+                topic=self.topics.audit,
+                clock=clock,
+                health=self.health,
+                node="edge-1",
+                boot_id="boot",
+            ),
+            rights=Rights(
+                prove=self._prove,
+                complaints=lambda: self.complaints,
+                topics=self.topics,
+                health=self.health,
+                clock=clock,
+            ),
             metrics=self.metrics,
             health=self.health,
             clock=clock,
@@ -215,7 +252,18 @@ class Stage:
             commands_dropped=lambda: 0,
         )
         self.granted: list[Grant] = []
+        self.complaints: dict[str, str] = {}
+        self.proved: list[str] = []
+        self.rights_missing: dict[str, str] = {}
         self.service = DaemonService(parts, setup)
+
+    def _heard(self, event: AlertEvent) -> None:
+        self.delivery.call()
+        self.auditor.alert(event)
+
+    async def _prove(self, *topics: str) -> dict[str, str]:
+        self.proved.extend(topics)
+        return {topic: why for topic, why in self.rights_missing.items() if topic in topics}
 
     async def _regrant(self, wanted: Grant) -> None:
         self.granted.append(wanted)

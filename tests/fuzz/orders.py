@@ -115,9 +115,9 @@ def check_mutes(data: bytes) -> None:
     ledger = FakeLedger(CLOCK)
     ledger.remember("mutes", data.decode("utf-8", "replace"))
     quiet = QuietSpells(notes=ledger)
-    quiet.restore()
+    quiet.restore(now=CLOCK.monotonic(), wall=CLOCK.now())
     assert len(quiet._mutes) <= MAX_MUTES
-    quiet.tick(now=CLOCK.monotonic(), wall=CLOCK.now())
+    quiet.tick(now=CLOCK.monotonic())
 
 
 def check_document(data: bytes) -> None:

@@ -44,7 +44,7 @@ def test_every_command_and_option_that_is_named_exists(command: str) -> None:
     options = [word for word in words if word.startswith("--")]
     if "--version" in options or len(words) == 1:
         return
-    path = words[1:3] if words[1] in {"models", "test-card", "alerts"} and len(words) > 2 else words[1:2]
+    path = words[1:3] if words[1] in {"alerts", "audit", "models", "test-card"} and len(words) > 2 else words[1:2]
     shown = help_of(*path)
     for option in options:
         assert option in shown, f"{option} is not an option of {' '.join(path)}"

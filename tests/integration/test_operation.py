@@ -31,7 +31,7 @@ async def test_pixels_live_in_watchers_alone_and_nothing_is_written(site: Site) 
     await daemon.stop()
     written = {path for place in daemon.places.values() for path in place.rglob("*")}
     assert written == set()
-    assert {path.suffix for path in (site.folder / "state").rglob("*")} <= {"", ".sqlite3"}
+    assert {path.suffix for path in (site.folder / "state").rglob("*")} <= {"", ".jsonl", ".sqlite3"}
 
 
 def _mapped(pid: int) -> set[str]:
