@@ -290,10 +290,10 @@ class SqliteLedger:
 
     # --- scores of single frames ---------------------------------------------------------------------------------
 
-    def keep_samples(self, rows: Sequence[samples.Row], *, limit_bytes: int) -> None:
-        """Keep these scores; the oldest make room where more than so many bytes are kept. Raises LedgerError."""
+    def keep_samples(self, rows: Sequence[samples.Row], *, before: float, limit_bytes: int) -> None:
+        """Keep these scores; some from before that moment (wall seconds), or of too many, go. Raises LedgerError."""
         with self._file.transaction() as db:
-            samples.keep(db, rows, limit_bytes=limit_bytes)
+            samples.keep(db, rows, before=before, limit_bytes=limit_bytes)
 
     # --- housekeeping --------------------------------------------------------------------------------------------
 

@@ -310,11 +310,11 @@ class StandbyLedger:
         """The record of the books. Raises LedgerError."""
         return self._disk.load_books()
 
-    def keep_samples(self, rows: Sequence[Row], *, limit_bytes: int) -> None:
+    def keep_samples(self, rows: Sequence[Row], *, before: float, limit_bytes: int) -> None:
         """Keep scores of single frames. Raises LedgerError: they are worth no place in memory."""
         if self._trouble:
             raise LedgerAway(self._trouble)
-        self._disk.keep_samples(rows, limit_bytes=limit_bytes)
+        self._disk.keep_samples(rows, before=before, limit_bytes=limit_bytes)
 
     def prune(self, due: Due) -> int:
         """Delete what is past its time and owed to nobody; returns how many rows. Raises LedgerError."""
