@@ -37,17 +37,25 @@ class Rights:
         topics: Topics,
         health: Health,
         clock: Clock,
+        has_account: bool = True,
     ) -> None:
-        """`prove` publishes to topics, hears itself there, and returns what is wrong by topic."""
+        """`prove` publishes to topics, hears itself there, and returns what is wrong by topic.
+
+        `has_account`: whether the broker knows us from others. Where it does not, it has no rules about us, and whoever
+        listens for alerts is spared our words on their topics.
+        """
         self._prove = prove
         self._complaints = complaints
         self._health = health
         self._clock = clock
         self._rules = {
             topics.reply("rights"): f"readwrite {topics.root}/replies/#",
-            topics.alerts(SID): f"write {topics.root}/streams/+/alerts, readwrite {topics.root}/streams/{SID}/+",
-            topics.tests(SID): f"write {topics.root}/streams/+/tests, readwrite {topics.root}/streams/{SID}/+",
         }
+        if has_account:
+            self._rules |= {
+                topics.alerts(SID): f"write {topics.root}/streams/+/alerts, readwrite {topics.root}/streams/{SID}/+",
+                topics.tests(SID): f"write {topics.root}/streams/+/tests, readwrite {topics.root}/streams/{SID}/+",
+            }
         self._due = float("inf")
         self._interrupted = 0
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from streamwatch.bus.topics import Topics
+from streamwatch.daemon.rights import Rights
+from streamwatch.telemetry.health import Health
 from tests.daemon.stage import ROOT, Stage, running, setup_of, spec
+from tests.fakes.clock import FakeClock
 
 ALERTS, TESTS = f"{ROOT}/streams/~rights/alerts", f"{ROOT}/streams/~rights/tests"
 
@@ -74,3 +78,23 @@ async def test_a_broker_that_hangs_up_on_the_proof_is_not_asked_for_ever() -> No
         await stage.pass_time(60)
         assert len(stage.proved) == 9
         assert stage.kept("status")["state"] == "online"
+
+
+async def test_where_the_broker_does_not_know_us_nobody_who_listens_for_alerts_hears_a_proof() -> None:
+    asked: list[str] = []
+
+    async def prove(*topics: str) -> dict[str, str]:
+        asked.extend(topics)
+        return {}
+
+    rights = Rights(
+        prove=prove,
+        complaints=dict,
+        topics=Topics("streamwatch/v1", "edge-1"),
+        health=Health(),
+        clock=FakeClock(),
+        has_account=False,
+    )
+    rights.renew()
+    await rights.check()
+    assert asked == [f"{ROOT}/replies/rights"]
