@@ -111,4 +111,4 @@ class Answer:
     stream: StreamId | None = None
     """The stream that a verdict was about."""
     rule: str = ""
-    """Its alert's rule."""
+    """Its alert's rule, where the verdict was news: what counts for the rule's precision."""

@@ -82,6 +82,7 @@ class Book:
                 continue
             entry.spoken_at = entry.arrival = now
             entry.waits_since = now - max(self._clock.now().timestamp() - waits_since(entry), 0.0)
+            entry.began = now - max(self._clock.now().timestamp() - ulid.seconds(alert.id), 0.0)
             self._open[entry.key] = entry
             self._voice.schedule(entry)
             remember_informed(self._quiet, entry, stream=alert.stream, now=now, age_s=0.0)
@@ -109,10 +110,12 @@ class Book:
         self._unseen.closed(entry)
         self.cool_down(entry, reason)
 
-    def close_due(self) -> None:
-        """Close what is to be closed; every one is tried before the first failure is raised."""
+    def close_due(self, only: Key | None = None) -> None:
+        """Close what is to be closed; every one is tried before the first failure is raised. `only`: of this key."""
         failure: LedgerError | None = None
         for key, reason in list(self._closing.items()):
+            if only is not None and key != only:
+                continue
             entry = self._open.get(key)
             if entry is None:
                 del self._closing[key]

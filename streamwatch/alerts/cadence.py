@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
-from streamwatch.alerts.parts import Moment
 from streamwatch.domain.alerts import Alert
 from streamwatch.domain.decisions import RuleSpec, Severity
 
@@ -25,16 +23,25 @@ def reminder_after(severity: Severity, reminders: int) -> float | None:
     return None if first is None else first * min(2 ** min(reminders, 16), _BACKOFF_LIMIT)
 
 
+def opening_severity(spec: RuleSpec, score: float) -> Severity:
+    """The severity at which an alarm of this score opens: what is grave enough opens as such, whatever is muted."""
+    when = spec.raise_
+    graver_at_once = when is not None and when.score is not None and score >= when.score
+    return when.to if when is not None and graver_at_once and spec.severity is not Severity.TEST else spec.severity
+
+
 def graver(
-    spec: RuleSpec, alert: Alert, *, score: float, first: Moment, last: Moment
+    spec: RuleSpec, alert: Alert, *, score: float, lasted_s: float
 ) -> tuple[Severity, Literal["score", "duration"]] | None:
-    """The severity that an open alert takes on now by its rule, and why; None where it stays. It never falls."""
+    """The severity that an open alert takes on now by its rule, and why; None where it stays. It never falls.
+
+    `lasted_s`: from the first triggering frame to the newest, by a steady clock.
+    """
     when = spec.raise_
     if when is None or alert.severity is Severity.TEST or when.to.rank >= alert.severity.rank:
         return None
     if when.score is not None and score >= when.score:
         return when.to, "score"
-    lasted_s = (datetime.fromisoformat(last.at) - datetime.fromisoformat(first.at)).total_seconds()
     if when.after_s is not None and lasted_s >= when.after_s:
         return when.to, "duration"
     return None

@@ -7,8 +7,9 @@ and the next level or tick tries again. One caller at a time; calls take as long
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,20 +17,21 @@ import structlog
 from streamwatch.alerts import document as documents
 from streamwatch.alerts.base import Answer, DeskRule, Notes, Result, Store, StreamFacts
 from streamwatch.alerts.book import Book
-from streamwatch.alerts.cadence import SCORE_STEP, UPDATE_EVERY_S, graver
-from streamwatch.alerts.floods import Flood, Floods
+from streamwatch.alerts.cadence import SCORE_STEP, UPDATE_EVERY_S, graver, opening_severity
 from streamwatch.alerts.judging import Judging
-from streamwatch.alerts.parts import MAX_EXAMPLES, Raised
+from streamwatch.alerts.parts import Raised
 from streamwatch.alerts.policy import LifePolicy
 from streamwatch.alerts.preservation import Preservation
 from streamwatch.alerts.quiet import INFORMATIONAL_EVERY_S, MUTE_LIMIT_S, Held, Key, QuietSpells
+from streamwatch.alerts.summing import Summing
 from streamwatch.alerts.ulid import Ulids
 from streamwatch.alerts.unseen import Unseen, unseen
-from streamwatch.alerts.verdicts import needs_two, shown_name
+from streamwatch.alerts.verdicts import needs_two, shown_name, standing
 from streamwatch.alerts.voice import Entry, Listener, Voice
 from streamwatch.domain.alerts import Alert, CloseReason, Event, Verdict
 from streamwatch.domain.clock import Clock, rfc3339
 from streamwatch.domain.decisions import Decision, Kind, Level, Severity, Standing
+from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import NODE, StreamId
 
 _log = structlog.get_logger(__name__)
@@ -66,12 +68,19 @@ class AlertDesk:
             clock=clock,
             rules=self._rules,
         )
-        self._floods = Floods()
-        self._shown: dict[StreamId, str] = {}
-        """Ids of flooding streams as documents show them."""
+        self._summing = Summing(
+            book=self._book,
+            voice=self._voice,
+            ulids=self._ulids,
+            clock=clock,
+            node=node,
+            boot_id=boot_id,
+            rules=self._rules,
+            policy=lambda: self._policy,
+        )
         self._preservation = Preservation(notes)
         self._judging = Judging(
-            book=self._book, voice=self._voice, floods=self._floods, preservation=self._preservation, clock=clock
+            book=self._book, voice=self._voice, summing=self._summing, preservation=self._preservation, clock=clock
         )
         self._held_back: set[Key] = set()
         """Rules at alarm whose alert a cool-down, mute or flood holds back."""
@@ -97,21 +106,23 @@ class AlertDesk:
         for entry in (*self._book.entries, *self._book.closed_lately):
             self._await_answer(entry)
         self._book.closed_lately.clear()
+        self._summing.restore()
         if known_streams is not None:
             self.close_unknown(known_streams)
 
     def close_unknown(self, known_streams: Collection[StreamId]) -> None:
         """Close open alerts of streams that do not exist any more, with reason `restart`. Raises LedgerError."""
-        self._book.close_all(lambda stream: stream not in known_streams, CloseReason.RESTART)
+        known = {*known_streams, NODE}
+        self._book.close_all(lambda stream: stream not in known, CloseReason.RESTART)
 
     # --- what watchers and origins report ------------------------------------------------------------------------
 
     def observe(self, facts: StreamFacts, decision: Decision) -> None:
         """Take one rule's standing decision on one stream. Idempotent. Raises LedgerError: report again."""
-        self._book.close_due()
         rule = self._rules.get(decision.rule)
         if rule is None:
             return
+        self._book.close_due((facts.id, decision.rule))
         key = (facts.id, decision.rule)
         entry = self._book.at(key)
         if decision.level is Level.CALM:
@@ -131,6 +142,7 @@ class AlertDesk:
         signs = {name for name, rule in self._rules.items() if rule.spec.kind is Kind.EVASION}
         self._quiet.lift_cooldowns(stream, but=signs)
         self._held_back = {key for key in self._held_back if key[0] != stream}
+        self._summing.ended(stream)
         self._book.close_all(lambda one: one == stream, CloseReason.ENDED)
 
     def gone(self, stream: StreamId) -> None:
@@ -140,27 +152,35 @@ class AlertDesk:
     def tick(self) -> None:
         """Let time work: reminders, escalations, missed answers, floods, closes that the store refused before.
 
-        Call it about once a second. Raises LedgerError; the next call goes on.
+        Call it about once a second. What the store refuses of one alert holds up no other: LedgerError comes last.
         """
         now = self._clock.monotonic()
-        self._book.close_due()
-        self._quiet.tick(now=now)
-        for entry in self._book.entries:
-            if entry.escalate_at is not None and now >= entry.escalate_at:
-                self._remind(entry, escalated=rfc3339(self._clock.now()))
-            elif entry.remind_at is not None and now >= entry.remind_at:
-                self._remind(entry)
-        for alert_id in self._unseen.due(now):
-            closed = self._book.find(alert_id)
-            if closed is not None and not closed.alert.open and unseen(closed):
-                self._voice.speak(closed, Event.UPDATED, open_=False, escalated=rfc3339(self._clock.now()))
-            self._unseen.over(alert_id)
-        for alert_id in self._preservation.due(now=now, expect=self._policy.preserve_answer):
-            missing = self._book.find(alert_id)
-            if missing is not None:
-                self._judging.tell_preservation(missing, "overdue")
-            self._preservation.missed(alert_id, now=now)
-        self._tick_floods(now)
+        steps: list[Callable[[], object]] = [self._book.close_due, partial(self._quiet.tick, now=now)]
+        steps += [partial(self._tick_entry, entry, now) for entry in self._book.entries]
+        steps += [partial(self._call_others, alert_id) for alert_id in self._unseen.due(now)]
+        missing = self._preservation.due(now=now, expect=self._policy.preserve_answer)
+        steps += [partial(self._miss_answer, alert_id, now) for alert_id in missing]
+        _each([*steps, self._summing.tick])
+
+    def _tick_entry(self, entry: Entry, now: float) -> None:
+        if entry.escalate_at is not None and now >= entry.escalate_at:
+            self._remind(entry, escalated=rfc3339(self._clock.now()))
+        elif entry.remind_at is not None and now >= entry.remind_at:
+            self._remind(entry)
+
+    def _call_others(self, alert_id: str) -> None:
+        """A closed alert that nobody acknowledged in time."""
+        closed = self._book.find(alert_id)
+        if closed is not None and not closed.alert.open and unseen(closed):
+            self._voice.speak(closed, Event.UPDATED, open_=False, escalated=rfc3339(self._clock.now()))
+        self._unseen.over(alert_id)
+
+    def _miss_answer(self, alert_id: str, now: float) -> None:
+        """Nobody said in time that an alert's span is kept."""
+        entry = self._book.find(alert_id)
+        if entry is not None:
+            self._judging.tell_preservation(entry, "overdue")
+        self._preservation.missed(alert_id, now=now)
 
     def resync(self) -> int:
         """Say every open alert again, as `updated` with a new number. Returns how many."""
@@ -187,6 +207,11 @@ class AlertDesk:
     def unpreserved(self) -> str:
         """Spans of which nobody confirmed that they are kept, in words; empty where all is well."""
         return self._preservation.trouble(now=self._clock.monotonic())
+
+    @property
+    def flooded(self) -> str:
+        """Rules at which a summary stands for many alerts, in words; empty where none does."""
+        return self._summing.trouble
 
     def mute(self, *, stream: StreamId, rule: str | None = None, for_s: float, moderator: str = "") -> Answer:
         """Open no new alert of a rule (None: of any that may be muted) on a stream for a while, at most an hour.
@@ -239,14 +264,16 @@ class AlertDesk:
         key = (facts.id, rule.spec.name)
         now = self._clock.monotonic()
         informational = rule.spec.severity is Severity.TEST and not facts.tests
-        held = self._quiet.holds(key, decision, now=now, mutable=_mutable(rule))
+        severity = opening_severity(rule.spec, decision.score)
+        grave = needs_two(severity, rule.spec.kind)
+        held = self._quiet.holds(key, decision, now=now, mutable=not grave, raised=severity is not rule.spec.severity)
         if held is None and informational and not self._quiet.inform(facts.id, now=now):
             held = Held.INFORMATIONAL
         if held is not None:
             self.held[held] += 1
             self._held_back.add(key)
             return
-        if self._floods_over(rule, facts):
+        if self._summing.speaks_for(rule, facts, severity, alone=grave):
             self.held[Held.FLOOD] += 1
             self._held_back.add(key)
             return
@@ -258,10 +285,12 @@ class AlertDesk:
             facts=facts,
             decision=decision,
             at=self._clock.now(),
+            severity=severity,
             preserve_within_s=self._policy.preserve_within_s,
         )
         entry = self._voice.open(opened, rule.spec, facts.id, triggered=self._trigger(key, decision))
         entry.arrival = decision.last_seen.arrival if decision.last_seen else None
+        entry.began = decision.first_seen.arrival if decision.first_seen else now
         self._book.add(entry)
         self._await_answer(entry)
         self._held_back.discard(key)
@@ -291,7 +320,14 @@ class AlertDesk:
         trace = entry.unspoken.get("trace", told.trace)
         trace = trace.model_copy(update={"signals": documents.merged(trace.signals, facts.signals)})
         entry.unspoken = {**seen, "stream": stream, "still_live": facts.still_live, "trace": trace}
-        raised = graver(rule.spec, entry.alert, score=seen["score"], first=told.first_seen, last=seen["last_seen"])
+        if (
+            told.human is not None
+            and told.human.verdict == "proposed_dismissal"
+            and stream.session != told.stream.session
+        ):
+            entry.unspoken["human"] = None  # whoever proposed it has not seen this session
+        lasted_s = (entry.arrival or entry.began) - entry.began
+        raised = graver(rule.spec, entry.alert, score=seen["score"], lasted_s=lasted_s)
         if raised is not None:
             self._raise(entry, *raised)
             return
@@ -310,7 +346,8 @@ class AlertDesk:
         raised = Raised.model_validate(
             {"from": entry.alert.severity, "at": rfc3339(self._clock.now()), "because": because}
         )
-        self._voice.speak(entry, Event.UPDATED, severity=to, raised=raised, acknowledged=False)
+        human = standing(entry.document.human)  # a dismissal was proposed of something less grave
+        self._voice.speak(entry, Event.UPDATED, severity=to, raised=raised, acknowledged=False, human=human)
         entry.reminders = 0
         entry.waits_since = self._clock.monotonic()
         self._voice.schedule(entry)
@@ -323,56 +360,27 @@ class AlertDesk:
     def _await_answer(self, entry: Entry) -> None:
         """Whoever records shall answer until the deadline that the alert names."""
         asked = entry.document.preserve
-        if asked.deadline is not None and asked.state == "asked":
-            left = (datetime.fromisoformat(asked.deadline) - self._clock.now()).total_seconds()
-            self._preservation.asked(entry.alert.id, deadline=self._clock.monotonic() + max(left, 0.0))
-
-    # --- many streams at once ------------------------------------------------------------------------------------
-
-    def _floods_over(self, rule: DeskRule, facts: StreamFacts) -> bool:
-        """Whether a summary speaks for this opening. What is urgent or known always opens an alert of its own too."""
-        policy, spec = self._policy, rule.spec
-        if spec.severity is Severity.TEST:
-            return False
-        now, wall = self._clock.monotonic(), self._clock.now()
-        flood = self._floods.opens(
-            spec.name, facts.id, now=now, wall=wall, limit=policy.flood_streams, within_s=policy.flood_within_s
-        )
-        if flood is None:
-            return False
-        self._shown[facts.id] = facts.shown or facts.id
-        self._sum_up(rule, flood)
-        return not flood.released and _mutable(rule)
-
-    def _sum_up(self, rule: DeskRule, flood: Flood) -> None:
-        newest = [self._shown.get(stream, stream) for stream in list(flood.streams)[-MAX_EXAMPLES:]]
-        count, entry = len(flood.streams), self._book.at((NODE, rule.spec.name))
-        if entry is not None:
-            if entry.document.summary is None or entry.document.summary.streams != count:
-                entry.unspoken["summary"] = documents.summary_part(rule, newest, count, flood.since)
-        elif not flood.told:
-            opened = documents.summary(
-                alert_id=self._ulids.new(),
-                node=self._node,
-                boot_id=self._boot_id,
-                rule=rule,
-                shown=newest,
-                streams=count,
-                since=flood.since,
-            )
-            self._book.add(self._voice.open(opened, rule.spec, NODE, triggered=None))
-        flood.told = True
-
-    def _tick_floods(self, now: float) -> None:
-        self._floods.over(now=now, within_s=self._policy.flood_within_s)
-        for entry in self._book.entries:
-            if entry.alert.stream != NODE:
-                continue
-            if self._floods.of(entry.alert.rule) is None and not entry.reopened:
-                self._book.close(entry, CloseReason.QUIET, still_live=True)
-            elif entry.unspoken and now - entry.spoken_at >= UPDATE_EVERY_S:
-                self._voice.speak(entry, Event.UPDATED)
+        if asked.deadline is None:
+            return
+        left = (datetime.fromisoformat(asked.deadline) - self._clock.now()).total_seconds()
+        now = self._clock.monotonic()
+        if asked.state in ("failed", "overdue"):
+            self._preservation.missed(entry.alert.id, now=now)
+        elif asked.state == "asked" and (left > 0 or entry.alert.open):
+            self._preservation.asked(entry.alert.id, deadline=now + max(left, 0.0))
 
 
 def _mutable(rule: DeskRule) -> bool:
     return not needs_two(rule.spec.severity, rule.spec.kind)
+
+
+def _each(steps: Iterable[Callable[[], object]]) -> None:
+    """Do every step; the first failure is raised when all were tried."""
+    failure: LedgerError | None = None
+    for step in steps:
+        try:
+            step()
+        except LedgerError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure

@@ -123,6 +123,7 @@ def opened(
     facts: StreamFacts,
     decision: Decision,
     at: datetime,
+    severity: Severity | None = None,
     preserve_within_s: float = 300.0,
 ) -> AlertDocument:
     """The first document of an alert. `at` stands in where the decision names no frame (a restored watcher)."""
@@ -139,7 +140,7 @@ def opened(
         seq=1,
         boot_id=printable(boot_id, MAX_TEXT),
         node=printable(node, MAX_TEXT),
-        severity=spec.severity,
+        severity=severity or spec.severity,
         rule=printable(spec.name, MAX_TEXT),
         label=printable(spec.label, MAX_TEXT),
         kind=spec.kind,

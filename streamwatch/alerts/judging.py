@@ -6,9 +6,9 @@ from typing import Any
 
 from streamwatch.alerts.base import Answer, Result
 from streamwatch.alerts.book import Book
-from streamwatch.alerts.floods import Floods
 from streamwatch.alerts.parts import MAX_NOTE, Human
 from streamwatch.alerts.preservation import Preservation
+from streamwatch.alerts.summing import Summing
 from streamwatch.alerts.verdicts import Weighed, needs_two, shown_name, weigh
 from streamwatch.alerts.voice import Entry, Voice
 from streamwatch.domain.alerts import CloseReason, Event, Verdict
@@ -20,10 +20,10 @@ from streamwatch.domain.urls import printable
 class Judging:
     """Applies answers one at a time. Raises LedgerError, and then nothing happened."""
 
-    def __init__(self, *, book: Book, voice: Voice, floods: Floods, preservation: Preservation, clock: Clock) -> None:
+    def __init__(self, *, book: Book, voice: Voice, summing: Summing, preservation: Preservation, clock: Clock) -> None:
         self._book = book
         self._voice = voice
-        self._floods = floods
+        self._summing = summing
         self._preservation = preservation
         self._clock = clock
 
@@ -50,10 +50,16 @@ class Judging:
             changes["human"] = Human(verdict=weighed.says, moderator=name, at=at, note=note, viewed_s=viewed_s)
             if verdict is Verdict.ESCALATE and entry.document.escalated is None:
                 changes["escalated"] = at
+        before = entry.document.human
         self._apply(entry, weighed, changes)
-        self._heed(entry, verdict, weighed)
+        if weighed.result is Result.DONE:
+            self._summing.heed(entry, verdict)
+        if weighed.dismissed:
+            self._preservation.dismissed(alert_id)
         stream = None if entry.alert.stream == NODE else entry.alert.stream
-        return Answer(weighed.result, "", alert_id, entry.alert.seq, stream=stream, rule=entry.alert.rule)
+        news = weighed.says is not None and (before is None or before.verdict != weighed.says)
+        rule = entry.alert.rule if news else ""
+        return Answer(weighed.result, "", alert_id, entry.alert.seq, stream=stream, rule=rule)
 
     def preserve_ack(self, alert_id: str, *, kept: bool) -> Answer:
         """Whoever records has kept the span of an alert, or could not."""
@@ -63,11 +69,10 @@ class Judging:
         told = entry.document.preserve
         if told.deadline is None:
             return Answer(Result.REFUSED, "this alert asks nobody to keep anything", alert_id)
-        if told.state == "kept":
-            return Answer(Result.DONE, "", alert_id, entry.alert.seq)
-        self._preservation.answered(alert_id, kept=kept, now=self._clock.monotonic())
         state = "kept" if kept else "failed"
-        self.tell_preservation(entry, state)
+        if told.state not in ("kept", state):
+            self.tell_preservation(entry, state)
+            self._preservation.answered(alert_id, kept=kept, now=self._clock.monotonic())
         return Answer(Result.DONE, "", alert_id, entry.alert.seq)
 
     def tell_preservation(self, entry: Entry, state: str) -> None:
@@ -77,12 +82,6 @@ class Judging:
         if state != "kept" and entry.document.escalated is None:
             changes["escalated"] = rfc3339(self._clock.now())
         self._voice.speak(entry, Event.UPDATED, open_=entry.alert.open, **changes)
-
-    def _heed(self, entry: Entry, verdict: Verdict, weighed: Weighed) -> None:
-        """A word about a flood is a word about all its streams."""
-        flood = self._floods.of(entry.alert.rule) if entry.alert.stream == NODE else None
-        if flood is not None and weighed.result is Result.DONE:
-            flood.released = verdict in (Verdict.CONFIRM, Verdict.ESCALATE)
 
     def _apply(self, entry: Entry, weighed: Weighed, changes: dict[str, Any]) -> None:
         was_open = entry.alert.open
@@ -103,5 +102,6 @@ class Judging:
             self._book.add(entry)
         if open_:
             entry.reminders = 0
-            entry.waits_since = self._clock.monotonic()
+            if not was_open:
+                entry.waits_since = self._clock.monotonic()
             self._voice.schedule(entry)

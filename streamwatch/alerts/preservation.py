@@ -42,6 +42,11 @@ class Preservation:
         else:
             self._missed[alert_id] = now
 
+    def dismissed(self, alert_id: str) -> None:
+        """People found nothing in it: nobody is called about its recording."""
+        self._asked.pop(alert_id, None)
+        self._missed.pop(alert_id, None)
+
     def due(self, *, now: float, expect: Expect) -> list[str]:
         """Alerts whose deadline has passed without an answer, where one is expected. Call `missed` for each."""
         wanted = expect is Expect.EXPECTED or (expect is Expect.AUTO and self._ever)

@@ -91,14 +91,14 @@ class QuietSpells:
         """The alert of this stream and rule is open again."""
         self._closed.pop(key, None)
 
-    def holds(self, key: Key, decision: Decision, *, now: float, mutable: bool) -> Held | None:
-        """Why this alarm opens nothing, None when it does."""
+    def holds(self, key: Key, decision: Decision, *, now: float, mutable: bool, raised: bool = False) -> Held | None:
+        """Why this alarm opens nothing, None when it does. `raised`: graver than its rule, it waits for nothing."""
         if mutable and self._muted_until(key, now) is not None:
             return Held.MUTED
         closed = self._closed.get(key)
         if closed is None:
             return None
-        if closed.until is not None and now < closed.until:
+        if closed.until is not None and now < closed.until and not raised:
             return Held.COOLDOWN
         return None if _fresh(decision, closed) else Held.JUDGED
 

@@ -35,6 +35,11 @@ def shown_name(moderator: str) -> str:
     return printable(moderator.strip(), MAX_MODERATOR)
 
 
+def standing(human: Human | None) -> Human | None:
+    """The word that still stands once an alert is about something else: a proposal to dismiss it does not."""
+    return None if human is not None and human.verdict == "proposed_dismissal" else human
+
+
 def weigh(verdict: Verdict, *, moderator: str, human: Human | None, four_eyes: bool) -> Weighed:
     """Weigh a verdict against the word that stands."""
     stands = human.verdict if human else None

@@ -36,6 +36,8 @@ class Entry:
     """As last spoken."""
     unspoken: dict[str, Any] = field(default_factory=dict)
     """What was seen since; it goes out with the next event."""
+    began: float = 0.0
+    """Monotonic: arrival of the first triggering frame, or, after a restart, about when it was opened."""
     arrival: float | None = None
     """Of the newest frame it rests on, monotonic: the wall clock may be set. None: only its document knows."""
     spoken_at: float = 0.0
@@ -81,7 +83,7 @@ class Voice:
             id=document.alert_id,
             stream=stream,
             rule=spec.name,
-            severity=spec.severity,
+            severity=document.severity,
             kind=spec.kind,
             seq=0,
             open=True,

@@ -64,7 +64,6 @@ async def command(
         topic=topics.command(verb, who),
         payload=payload,
         answered_on=topics.reply(verb),
-        answer_here=f"{topics.reply(verb)}/{who}",
         is_answer=lambda answer: _read(answer).get("request_id") == request_id,
     )
     try:

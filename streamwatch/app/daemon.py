@@ -167,7 +167,6 @@ def compose(
         herald.sandbox("watcher", [(layer.name, layer.in_force, layer.detail) for layer in message.sandbox])
 
     def on_event(event: AlertEvent) -> None:
-        health.mend("ledger")  # it was written
         metrics.alerts.labels(event.severity.value, event.event.value).inc()
         delivery.call()
         auditor.alert(event)
@@ -296,7 +295,14 @@ def compose(
             node=config.node,
             boot_id=boot_id,
         ),
-        rights=Rights(prove=bus.prove_rights, complaints=bus.complaints, topics=topics, health=health, clock=clock),
+        rights=Rights(
+            prove=bus.prove_rights,
+            complaints=bus.complaints,
+            topics=topics,
+            health=health,
+            clock=clock,
+            has_account=config.mqtt.username is not None or config.mqtt.cert is not None,
+        ),
         metrics=metrics,
         health=health,
         clock=clock,

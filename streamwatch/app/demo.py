@@ -28,6 +28,7 @@ from streamwatch.bus.embedded import EmbeddedBroker
 from streamwatch.bus.mqtt import MqttBus
 from streamwatch.bus.options import BrokerOptions
 from streamwatch.bus.topics import Topics
+from streamwatch.daemon.rights import SID
 from streamwatch.domain.clock import SystemClock
 from streamwatch.domain.errors import OutsideError
 from streamwatch.domain.urls import SafeUrl
@@ -139,7 +140,7 @@ class Demo:
                 self._changed("coverage", document)
             case ["streams", _, "state"]:
                 self._changed("state", document)
-            case ["streams", _, "alerts" | "tests"]:
+            case ["streams", sid, "alerts" | "tests"] if sid != SID:  # there the daemon proves its rights
                 self.scene.alerts.append((datetime.now().astimezone(), document))
                 if document["event"] == "opened":
                     self.scene.alerted.add(document["stream"]["id"])

@@ -23,9 +23,7 @@ class Question:
     topic: str
     payload: bytes
     answered_on: str
-    """Where everybody hears answers: what MQTT 3.1.1 leaves us."""
-    answer_here: str
-    """Where MQTT 5 brings the answer to us alone."""
+    """Where answers come: asked for as the response topic on MQTT 5, and where they come anyway on 3.1.1."""
     is_answer: Callable[[bytes], bool]
     """Whether a payload that arrives there answers this question."""
 
@@ -47,16 +45,14 @@ async def ask(options: BrokerOptions, question: Question, *, limit_s: float) -> 
             heard.set_result(message.payload)
 
     async with _connected(options, arrived) as connection:
-        modern = connection.version == "5"
-        where = question.answer_here if modern else question.answered_on
-        refused = await connection.subscribe(where)
+        refused = await connection.subscribe(question.answered_on)
         if refused:
             raise BusRefused(refused)
         message = Outgoing(
             question.topic,
             question.payload,
             expiry_s=round(limit_s) + 1,  # nobody waits for the answer any longer
-            response_topic=where,
+            response_topic=question.answered_on,
             correlation=secrets.token_bytes(8),
         )
         await connection.say(message, limit_s=PUBACK_S)

@@ -169,10 +169,14 @@ class MqttBus:
     async def prove_rights(self, *topics: str, limit_s: float = 3.0) -> dict[str, str]:
         """Publish to each topic and listen for it; returns what is wrong by topic, empty when we have every right.
 
+        What was refused when the connection began is tried again first: `refusals` says how that went.
+
         The words are `{"probe": "…"}`: choose topics whose readers do not mind. `limit_s`: to hear one
         topic's word come back. Raises BusUnavailable.
         """
         connection = self._live_connection()
+        if self.refusals:
+            await self._announce(connection)
         wrong: dict[str, str] = {}
         for topic in topics:
             payload = self._probe_mark + f'{secrets.token_hex(8)}"}}'.encode()
@@ -187,9 +191,11 @@ class MqttBus:
                 await asyncio.wait_for(heard, limit_s)
             except BusRefused as error:
                 wrong[topic] = str(error)
+            except BusUnavailable as error:
+                raise BusUnavailable(f"{error} while the right to {topic} was tried") from error
             except TimeoutError:
                 if not connection.alive:
-                    raise BusUnavailable("the connection broke") from None
+                    raise BusUnavailable(f"the connection broke while the right to {topic} was tried") from None
                 wrong[topic] = "published, and never came back: the right to publish or to subscribe is missing"
             finally:
                 del self._probes[payload]
@@ -288,8 +294,8 @@ class MqttBus:
             await connection.say(self._herald.birth(), limit_s=PUBACK_S)
         except BusRefused as error:
             refusals.append(str(error))
-        self.refusals = tuple(filter(None, refusals))
-        if self.refusals:
+        before, self.refusals = self.refusals, tuple(filter(None, refusals))
+        if self.refusals and self.refusals != before:
             _log.error("broker refused what we need", refusals=self.refusals)
 
     async def _farewell(self, connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from paho.mqtt.packettypes import PacketTypes
@@ -50,6 +51,7 @@ def terms(granted: Properties | None) -> Terms:
     )
 
 
+@functools.cache
 def is_known(packet: int, value: int) -> bool:
     """Whether the standard knows a reason code in a kind of packet."""
     try:

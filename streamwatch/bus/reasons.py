@@ -56,6 +56,7 @@ _SUBSCRIBE: Mapping[int, str] = {
     0xA2: "it allows no wildcards in subscriptions",
 }
 _DISCONNECT: Mapping[int, str] = {
+    NOT_AUTHORISED: "its access rules lack a right that we used",
     0x8B: "it shuts down",
     TAKEN_OVER: "another client took over our session",
     0x93: "we had more in flight than it allows",

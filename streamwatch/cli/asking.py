@@ -27,15 +27,18 @@ CONFIG = typer.Argument(
 WHO = typer.Option(..., "--as", metavar="NAME", help="Who says it: the name that the broker knows you by.")
 URL = typer.Option("", help="The broker, e.g. mqtts://broker.example.org; default: as in CONFIG.")
 NODE = typer.Option("", help="The daemon's node; default: as in CONFIG.")
-USERNAME = typer.Option("", help="User at the broker; default: as in CONFIG.")
-PASSWORD_FILE = typer.Option(None, "--password-file", help="File with the password; default: as in CONFIG.")
+USERNAME = typer.Option("", help="User at the broker; default: NAME with --password-file, else as in CONFIG.")
+PASSWORD_FILE = typer.Option(None, "--password-file", help="File with your password; default: as in CONFIG.")
 AS_JSON = typer.Option(False, "--json", help="The daemon's reply as one JSON object.")
 _MAX_PASSWORD = 4096
 _SCHEMES = ("mqtt", "mqtts", "ws", "wss")
 
 
-def daemon(config: Path | None, *, url: str, node: str, username: str, password_file: Path | None) -> asking.Daemon:
+def daemon(
+    config: Path | None, *, who: str, url: str, node: str, username: str, password_file: Path | None
+) -> asking.Daemon:
     """Which daemon is meant. What is named here wins over the configuration, and a user's name over its password."""
+    username = username or (who if password_file is not None else "")
     if config is not None:
         loaded = load(config, environ=os.environ)
         options, mqtt = asking.broker_options(loaded), loaded.config.mqtt

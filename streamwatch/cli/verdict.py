@@ -55,7 +55,7 @@ def verdict(
     body: dict[str, object] = {"alert_id": name, "verdict": word.value, "moderator": who, "note": note}
     if viewed:
         body["viewed"] = [span(text) for text in viewed]
-    daemon = asking.daemon(config, url=url, node=node, username=username, password_file=password_file)
+    daemon = asking.daemon(config, who=who, url=url, node=node, username=username, password_file=password_file)
     done = f"alert {name} {_DONE[word]}"
     asking.send(daemon, verb="verdict", who=who, body=body, as_json=as_json, done=done)
 

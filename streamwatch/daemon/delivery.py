@@ -219,6 +219,9 @@ class Delivery:
         tried = [alert for alert, hold in self._held.items() if hold.until <= now][:RETRIES]
         self._writing = False
         events = self._outbox.pending(BATCH, without=self._held.keys() - set(tried))
+        if len(events) < BATCH:  # all that is owed: what is held of others is owed no more
+            for alert in set(tried) - {event.alert_id for event in events}:
+                del self._held[alert]
         if not self._cannot_write:
             self._health.mend("deliveries")
         return events
@@ -272,9 +275,20 @@ class Delivery:
         return self._outbox.offer(wanted)
 
     async def _publish(self, event: AlertEvent) -> None:
-        """To each topic where it is owed; acknowledged by all, or owed again on all."""
-        for topic in self._topics_of(event):
-            await self._bus.publish(Outgoing(topic=topic, payload=event.body.encode(), expiry_s=self._expiry_s))
+        """To the alert's own topic, and to others where it is escalated: their refusal keeps nothing from the first."""
+        own, *others = self._topics_of(event)
+        await self._bus.publish(self._message(own, event))
+        for topic in others:
+            try:
+                await self._bus.publish(self._message(topic, event))
+            except BusRefused as error:
+                self._metrics.dropped.labels("escalation").inc()
+                self._health.degrade("escalations", f"the broker refuses escalations: {error}")
+            else:
+                self._health.mend("escalations")
+
+    def _message(self, topic: str, event: AlertEvent) -> Outgoing:
+        return Outgoing(topic=topic, payload=event.body.encode(), expiry_s=self._expiry_s)
 
     async def _wait(self, seconds: float) -> None:
         """Until somebody calls, at most so long."""

@@ -25,7 +25,7 @@ from streamwatch.telemetry.metrics import Metrics
 WRITE_EVERY_S = 1.0
 MAX_WAITING = 4000
 """Lines in memory: some 2 MB, or four seconds of 1,000 looks a second."""
-PIECE = 250
+PIECE = 100
 """Lines written at a time: an alert that is committed meanwhile waits for one piece, a few milliseconds."""
 LAST_S = 5.0
 """An orderly stop waits so long for what is waiting to be written."""
@@ -36,8 +36,8 @@ Aside = Callable[[Callable[[], None]], Awaitable[None]]
 class Store(Protocol):
     """Where scores are kept."""
 
-    def keep_samples(self, rows: Sequence[Row], *, limit_bytes: int) -> None:
-        """Keep these; the oldest make room where there are more than that. Raises LedgerError."""
+    def keep_samples(self, rows: Sequence[Row], *, before: float, limit_bytes: int) -> None:
+        """Keep these; some of those from before that moment (wall seconds), or of too many, go. Raises LedgerError."""
         ...
 
 
@@ -98,9 +98,12 @@ class Diary:
             self._waiting.clear()
 
     async def _write(self, piece: Sequence[Row]) -> bool:
-        limit = self._setup().max_ledger
+        setup = self._setup()
+        before = setup.keep.due(self._clock.now().timestamp()).samples
         try:
-            await self._aside(lambda: self._store.keep_samples(piece, limit_bytes=limit))
+            await self._aside(
+                lambda: self._store.keep_samples(piece, before=before, limit_bytes=setup.max_ledger),
+            )
         except LedgerError as error:
             self._health.degrade("samples", f"scores of frames are not kept: {error}")
             return False

@@ -205,7 +205,8 @@ class Orders:
             viewed_s=min(round(viewed, 3), MAX_VIEWED_S) if command.viewed else None,
         )
         if answer.result is Result.DONE:
-            self._metrics.verdicts.labels(self._rule(answer.rule), command.verdict.value).inc()
+            if answer.rule:
+                self._metrics.verdicts.labels(self._rule(answer.rule), command.verdict.value).inc()
             if command.verdict in _CONFIRMING and answer.stream is not None and answer.stream in self._roster:
                 self._outside.confirmed(answer.stream)
         return answer

@@ -55,6 +55,9 @@ DUTIES_S = 1.0
 
 PRUNE_EVERY_S = 60.0
 
+ROOM_TOLD_S = 600.0
+"""That alerts were given up for want of room stands in the status for so long: somebody must be able to read it."""
+
 WATCHER_AWAY_S = 5.0
 """A watcher that was lost is back within this, or something is wrong."""
 
@@ -152,6 +155,7 @@ class DaemonService:
         self._full_house = parts.clock.monotonic()
         self._dropped = 0
         self._prune_at = 0.0
+        self._made_room_at = float("-inf")
         self._figures = CoverageFigures(parts.books, parts.metrics)
         self._flips = Flips()
 
@@ -320,18 +324,7 @@ class DaemonService:
     async def _duties(self) -> None:
         p = self._p
         while True:
-            try:
-                p.desk.tick()
-                backlog = p.figures.backlog()
-                p.metrics.pending.set(backlog.pending)
-                p.metrics.oldest.set(backlog.oldest_s)
-                trouble = p.figures.tend()
-                if trouble:
-                    p.health.degrade("ledger", trouble)
-                else:
-                    p.health.mend("ledger")
-            except LedgerError as error:
-                p.health.degrade("ledger", str(error))
+            self._keep_alerts()
             for stream in p.desk.take_restanding():
                 p.watchers.restand(stream, p.desk.standing_of(stream))
             p.outside.tick()
@@ -342,6 +335,30 @@ class DaemonService:
             self._forget_old()
             await p.clock.sleep(DUTIES_S)
 
+    def _keep_alerts(self) -> None:
+        """Bring to the disk what waits for it, then let time work on alerts; each whatever becomes of the other."""
+        p = self._p
+        failures: list[str] = []
+        try:
+            failures.append(p.figures.tend())
+        except LedgerError as error:
+            failures.append(str(error))
+        try:
+            p.desk.tick()
+        except LedgerError as error:
+            failures.append(str(error))
+        try:
+            backlog = p.figures.backlog()
+            p.metrics.pending.set(backlog.pending)
+            p.metrics.oldest.set(backlog.oldest_s)
+        except LedgerError as error:
+            failures.append(str(error))
+        trouble = next(filter(None, failures), "")
+        if trouble:
+            p.health.degrade("ledger", trouble)
+        else:
+            p.health.mend("ledger")
+
     def _missing_people(self) -> None:
         """Alerts that nobody sees, and spans that nobody keeps, are alarms of their own."""
         p, policy = self._p, self.setup.policy
@@ -350,12 +367,14 @@ class DaemonService:
         for key, trouble in (
             ("duty", p.duty.trouble(live=seen, expect=policy.duty)),
             ("preservation", p.desk.unpreserved),
+            ("flood", p.desk.flooded),
         ):
             if trouble:
                 p.health.degrade(key, trouble)
             else:
                 p.health.mend(key)
         p.metrics.on_duty.set(len(p.duty.people))
+        p.metrics.held.update({reason.value: float(count) for reason, count in p.desk.held.items()})
 
     def _forget_old(self) -> None:
         """Keep retention: a little every minute, and more of it only while there is more."""
@@ -374,14 +393,17 @@ class DaemonService:
     def _make_room(self) -> bool:
         """Keep the ledger within its size. What had to go is said: some of it nobody may have been told of."""
         p = self._p
+        now = p.clock.monotonic()
         gone = p.figures.evict(limit_bytes=self.setup.max_ledger)
         for severity, count in (*gone.alerts.items(), *gone.owed.items()):
             p.metrics.evicted.labels(severity.value).inc(count)
         if gone.alerts or gone.owed:
+            self._made_room_at = now
             log.error("the ledger is full: the least severe made room", gone=gone.words)
-            p.auditor.evicted(gone.words)
-            p.health.degrade("room", f"the ledger is larger than state.max_size; gone: {gone.words}")
-        elif not gone:
+            p.health.degrade("room", "the ledger reached state.max_size: the least severe and oldest alerts made room")
+        if gone.stuck:
+            p.health.degrade("room", "the ledger is larger than state.max_size, and nothing that may go is left")
+        elif not gone and now - self._made_room_at > ROOM_TOLD_S:
             p.health.mend("room")
         return bool(gone)
 

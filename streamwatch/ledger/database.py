@@ -25,8 +25,11 @@ _log = structlog.get_logger(__name__)
 FILE = "ledger.sqlite3"
 _BROKEN = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What a damaged file raises; the second where SQLite's complaint repeats damaged names."""
-_BUSY_S = 2.0
-"""An administrator's sqlite3 shell may hold the file for so long."""
+_BUSY_S = 0.5
+"""An administrator's sqlite3 shell may hold the file for so long; the event loop waits with it."""
+_BUSY_REFUSING_S = 0.02
+"""Once it has been held for longer: what waits in memory tries again soon."""
+Connection = sqlite3.Connection
 
 
 class Database:
@@ -77,6 +80,17 @@ class Database:
                 return self._db.execute(query, values).fetchall()
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise _kind(error)(f"the ledger cannot be read: {error}") from error
+
+    @property
+    def unsure(self) -> bool:
+        """Whether the process before us ended while this disk refused to take what it said."""
+        return self._folder.unsure
+
+    def refusing(self, *, refuses: bool) -> None:
+        """Take note that the disk refuses, or takes again: no call waits long meanwhile."""
+        self._folder.mark(unsure=refuses)
+        with self._lock:
+            self._db.execute(f"PRAGMA busy_timeout = {round(1000 * (_BUSY_REFUSING_S if refuses else _BUSY_S))}")
 
     def trace(self, asked: Callable[[str], object] | None) -> None:
         """Have every statement told, for tests; None ends it."""

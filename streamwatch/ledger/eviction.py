@@ -2,19 +2,18 @@
 
 In this order, until there is room again:
 
-1. steps that the broker has and that newer ones replaced;
+1. steps that the broker has, and that newer ones replaced;
 2. closed alerts that are owed to nobody: dismissed and unconfirmed ones before confirmed ones, each by severity;
 3. steps still owed that a newer owed step of the same alert repeats, by severity: `updated` and `reminder` only;
 4. closed alerts of rules of severity test and low, although they are still owed.
 
-Never an open alert, never the first, the last or an escalated step of a high or urgent one: where nothing else is left
-the ledger grows on, and says so.
+Never an open alert, never what was acknowledged a moment ago, and of high and urgent alerts that are owed never the
+first, the last or an escalated step: where nothing else is left the ledger grows on, and says so (`Evicted.stuck`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from streamwatch.domain.decisions import Severity
@@ -22,9 +21,9 @@ from streamwatch.ledger.keeping import Database
 from streamwatch.ledger.retention import Fate
 
 _STEP = 500
-"""Rows of one deletion: not much more goes than must."""
-_STEPS = 10
-"""Deletions of one call, which thereby stays short."""
+"""Rows of one call: it stays short, and not much more goes than must."""
+_LOOKED_AT = 5000
+"""Owed steps that one call looks at, the oldest of a severity: all would take a large ledger seconds."""
 _SEVERITIES = tuple(reversed(Severity))
 """From the least severe."""
 
@@ -39,6 +38,8 @@ class Evicted:
     """Closed alerts that people had been told of."""
     owed: Counter[Severity]
     """Steps that nobody had been told of yet, by severity."""
+    stuck: bool = False
+    """It is too large, and nothing that may go is left."""
 
     def __bool__(self) -> bool:
         """Whether anything went."""
@@ -57,70 +58,66 @@ class Evicted:
 NOTHING = Evicted(0, Counter(), Counter())
 
 
-def evict(db: Database, *, too_large: Callable[[], bool]) -> Evicted:
-    """Delete in the order above while `too_large`, at most a few thousand rows. In a transaction."""
-    alerts: Counter[Severity] = Counter()
-    owed: Counter[Severity] = Counter()
-    steps = 0
-    for _ in range(_STEPS):
-        if not too_large():
-            break
-        count = _replaced(db)
-        steps += count
-        if not (count or _told(db, alerts) or _repeated(db, owed) or _owed(db, owed)):
-            break
-    return Evicted(steps, alerts, owed)
+def evict(db: Database, *, told_before: float) -> Evicted:
+    """Delete the next in the order above, at most 500 rows. In a transaction.
+
+    `told_before`: what was acknowledged later (wall seconds) stays.
+    """
+    steps = _replaced(db, told_before)
+    if steps:
+        return Evicted(steps, Counter(), Counter())
+    for fate in (Fate.DISMISSED, Fate.UNCONFIRMED, Fate.CONFIRMED):
+        for severity in _SEVERITIES:
+            alerts = _told(db, fate, severity, told_before)
+            if alerts:
+                _delete(db, alerts)
+                return Evicted(0, Counter({severity: len(alerts)}), Counter())
+    for severity in _SEVERITIES:
+        count = _repeated(db, severity)
+        if count:
+            return Evicted(0, Counter(), Counter({severity: count}))
+    for severity in (Severity.TEST, Severity.LOW):
+        alerts = _closed(db, severity)
+        if alerts:
+            return Evicted(0, Counter(), Counter({severity: _delete(db, alerts)}))
+    return Evicted(0, Counter(), Counter(), stuck=True)
 
 
-def _replaced(db: Database) -> int:
+def _replaced(db: Database, told_before: float) -> int:
     return db.execute(
-        "DELETE FROM events WHERE position IN (SELECT e.position FROM events e JOIN alerts a ON a.id = e.alert_id "
-        "WHERE e.acknowledged_at IS NOT NULL AND e.seq < a.seq ORDER BY e.position LIMIT ?)",
-        (_STEP,),
+        "DELETE FROM events WHERE position IN (SELECT e.position FROM events e INDEXED BY events_taken "
+        "WHERE e.acknowledged_at < ? AND EXISTS "
+        "(SELECT 1 FROM events n WHERE n.alert_id = e.alert_id AND n.seq > e.seq) ORDER BY e.taken LIMIT ?)",
+        (told_before, _STEP),
     ).rowcount
 
 
-def _told(db: Database, gone: Counter[Severity]) -> bool:
-    for fate in (Fate.DISMISSED, Fate.UNCONFIRMED, Fate.CONFIRMED):
-        for severity in _SEVERITIES:
-            alerts = db.execute(
-                "SELECT id FROM alerts a WHERE open = 0 AND fate = ? AND severity = ? AND NOT EXISTS "
-                "(SELECT 1 FROM events e WHERE e.alert_id = a.id AND e.acknowledged_at IS NULL) "
-                "ORDER BY changed_at LIMIT ?",
-                (fate.value, severity.value, _STEP),
-            ).fetchall()
-            if alerts:
-                _delete(db, alerts)
-                gone[severity] += len(alerts)
-                return True
-    return False
+def _told(db: Database, fate: Fate, severity: Severity, told_before: float) -> list[tuple[str]]:
+    return db.execute(
+        "SELECT id FROM alerts a INDEXED BY alerts_kept "
+        "WHERE open = 0 AND fate = ? AND severity = ? AND changed_at < ? AND NOT EXISTS "
+        "(SELECT 1 FROM events e WHERE e.alert_id = a.id AND (e.acknowledged_at IS NULL OR e.acknowledged_at >= ?)) "
+        "ORDER BY changed_at LIMIT ?",
+        (fate.value, severity.value, told_before, told_before, _STEP),
+    ).fetchall()
 
 
-def _repeated(db: Database, gone: Counter[Severity]) -> bool:
-    for severity in _SEVERITIES:
-        count = db.execute(
-            "DELETE FROM events WHERE position IN (SELECT e.position FROM events e JOIN alerts a ON a.id = e.alert_id "
-            "WHERE a.severity = ? AND e.acknowledged_at IS NULL AND e.event IN ('updated', 'reminder') "
-            "AND e.escalated = 0 AND EXISTS (SELECT 1 FROM events n WHERE n.alert_id = e.alert_id AND n.seq > e.seq "
-            "AND n.acknowledged_at IS NULL) ORDER BY e.position LIMIT ?)",
-            (severity.value, _STEP),
-        ).rowcount
-        if count:
-            gone[severity] += count
-            return True
-    return False
+def _repeated(db: Database, severity: Severity) -> int:
+    return db.execute(
+        "DELETE FROM events WHERE position IN (SELECT e.position FROM "
+        "(SELECT position FROM events INDEXED BY events_due WHERE rank = ? AND acknowledged_at IS NULL "
+        "ORDER BY rank, position LIMIT ?) o JOIN events e ON e.position = o.position "
+        "WHERE e.event IN ('updated', 'reminder') AND e.escalated = 0 AND EXISTS (SELECT 1 FROM events n "
+        "WHERE n.alert_id = e.alert_id AND n.seq > e.seq AND n.acknowledged_at IS NULL) LIMIT ?)",
+        (severity.rank, _LOOKED_AT, _STEP),
+    ).rowcount
 
 
-def _owed(db: Database, gone: Counter[Severity]) -> bool:
-    for severity in (Severity.TEST, Severity.LOW):
-        alerts = db.execute(
-            "SELECT id FROM alerts WHERE open = 0 AND severity = ? ORDER BY changed_at LIMIT ?",
-            (severity.value, _STEP // 5),
-        ).fetchall()
-        if alerts:
-            gone[severity] += _delete(db, alerts)
-            return True
-    return False
+def _closed(db: Database, severity: Severity) -> list[tuple[str]]:
+    return db.execute(
+        "SELECT id FROM alerts INDEXED BY alerts_closed WHERE open = 0 AND severity = ? ORDER BY changed_at LIMIT ?",
+        (severity.value, _STEP // 5),
+    ).fetchall()
 
 
 def _delete(db: Database, alerts: list[tuple[str]]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from streamwatch.domain.errors import OutsideError
 
 _LOCK = "lock"
+_MARK_AT = 31
+_MARK = b"!"
+"""Stands in the lock file, where a full disk can still be written."""
 
 
 class StateFolder:
@@ -35,12 +39,22 @@ class StateFolder:
             self._fd = -1
             who = f" (process {holder})" if holder.isdigit() else ""
             raise OutsideError(f"state folder {path} is in use by another streamwatch{who}") from error
+        self.unsure = os.pread(self._fd, 1, _MARK_AT) == _MARK
+        """Whether the process before us ended after it said things that its disk did not take."""
         try:
             os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+            # at its full length from the start: a full disk lets bytes be written over, not added
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode().ljust(_MARK_AT + 1), 0)
+            os.fsync(self._fd)
         except OSError as error:
             self.close()
             raise OutsideError(f"state folder {path} cannot be written: {error.strerror}") from error
+
+    def mark(self, *, unsure: bool) -> None:
+        """Note for the next process whether what we say is not on the disk. A read-only disk does not take that."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, _MARK if unsure else b" ", _MARK_AT)
+            os.fsync(self._fd)
 
     def private_file(self, name: str) -> Path:
         """The path of a file in the folder that exists and that only its owner can read (0600).

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from streamwatch.domain.streams import NODE
 from streamwatch.ledger.keeping import Database
 
 NOTE = "hiding"
@@ -57,12 +58,12 @@ def rewrite(db: Database, hiding: Hiding, before: str | None) -> int:
         for number, name in pages:
             db.execute("UPDATE OR REPLACE coverage_pages SET name = ? WHERE number = ?", (_id(name, pseudonym), number))
         db.execute("DELETE FROM samples")
-        db.execute("DELETE FROM notes WHERE key NOT IN ('opened', 'written')")
+        db.execute("DELETE FROM notes WHERE key NOT IN ('opened', 'written', 'on_duty', 'preserve_answers')")
     return len(rows) + len(pages)
 
 
 def _id(blob: bytes, pseudonym: Pseudonym | None) -> bytes:
-    if pseudonym is None:
+    if pseudonym is None or bytes(blob) == NODE.encode():
         return bytes(blob)
     return pseudonym(bytes(blob).decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass")
 
@@ -74,7 +75,9 @@ def _document(text: str, hiding: Hiding, pseudonym: Pseudonym | None) -> str:
         stream = data["stream"]
         plain = stream["id"]
         if pseudonym is not None:
-            stream["id"] = pseudonym(plain)
+            stream["id"] = plain if plain == NODE else pseudonym(plain)
+            if data.get("summary"):
+                data["summary"]["examples"] = [pseudonym(one) for one in data["summary"]["examples"]]
         if hiding.names:
             stream["name"], stream["watch_url"] = "", None
     except (ValueError, TypeError, KeyError, AttributeError):

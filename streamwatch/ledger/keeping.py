@@ -33,8 +33,6 @@ class Database(Protocol):
         ...
 
 
-_SAMPLES = 4
-"""Scores of frames come faster than anything else, and go as fast."""
 _OWED_NOTHING = "NOT EXISTS (SELECT 1 FROM events e WHERE e.alert_id = a.id AND e.acknowledged_at IS NULL)"
 
 
@@ -66,6 +64,6 @@ def prune(db: Database, due: Due, *, now: float, limit: int) -> int:
     ).rowcount
     gone += db.execute(
         "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples WHERE at < ? ORDER BY at LIMIT ?)",
-        (due.samples, _SAMPLES * limit),
+        (due.samples, limit),
     ).rowcount
     return gone

@@ -159,9 +159,9 @@ class MemoryLedger:
         """The record of the books, with every bucket that is kept; None where there is none."""
         return self._books
 
-    def keep_samples(self, rows: Sequence[Row], *, limit_bytes: int) -> None:
+    def keep_samples(self, rows: Sequence[Row], *, before: float, limit_bytes: int) -> None:
         """Keep scores of single frames."""
-        del limit_bytes
+        del before, limit_bytes
         self.samples.extend(rows)
 
     def prune(self, due: Due) -> int:

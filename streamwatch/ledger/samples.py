@@ -16,10 +16,12 @@ from streamwatch.domain.streams import StreamId
 from streamwatch.ledger.keeping import Database
 
 MAX_LINE = 2048
+_SESSION = 64
+"""Characters; sessions have at most 16."""
 _PAGE = 5000
 """Rows read at a time: a reader keeps the daemon from tidying its log for no longer."""
 _TIDIED = 2
-"""For each row that is written, so many that are too many may go: what is too large shrinks."""
+"""For each row that is written, so many may go: what is too old or too large shrinks."""
 _ROW = 64
 """Bytes that a row takes beside its words, with its place in the index."""
 
@@ -50,16 +52,25 @@ class Scored:
         return self.at, self.stream.encode("utf-8", "surrogatepass"), self._line()
 
     def _line(self) -> str:
-        facts: dict[str, Any] = {"s": self.session, "a": self.arrival, "m": self.media_s, "l": self.look.value}
-        facts |= {key: 1 for key, holds in (("c", self.corrupt), ("b", self.blind)) if holds}
+        facts: dict[str, Any] = {
+            "s": self.session[:_SESSION],
+            "a": self.arrival,
+            "m": self.media_s,
+            "l": self.look.value,
+            **{key: 1 for key, holds in (("c", self.corrupt), ("b", self.blind), ("x", self.trimmed)) if holds},
+        }
         found = {scores.detector: dict(scores.values) for scores in self.scores}
         line = _text({**facts, "d": found})
-        most = sum(map(len, found.values()))
+        if len(line) <= MAX_LINE:
+            return line
+        every = sorted(
+            ((score, name, label) for name, labels in found.items() for label, score in labels.items()), reverse=True
+        )
+        most = len(every)
         while len(line) > MAX_LINE:
             most = most * 3 // 4
-            every = [(score, name, label) for name, labels in found.items() for label, score in labels.items()]
             best: dict[str, dict[str, float]] = {name: {} for name in found} if most else {}
-            for score, name, label in sorted(every, reverse=True)[:most]:
+            for score, name, label in every[:most]:
                 best[name][label] = score
             line = _text({**facts, "x": 1, "d": best})
         return line
@@ -90,17 +101,27 @@ def scored(row: Sequence[Any]) -> Scored | None:
         return None
 
 
-def keep(db: Database, rows: Sequence[Row], *, limit_bytes: int) -> None:
-    """Write rows, in a transaction; where the table is larger than that, the oldest make room."""
+def keep(db: Database, rows: Sequence[Row], *, before: float, limit_bytes: int) -> None:
+    """Write rows, in a transaction; a few of those that are due (from `before`, wall seconds) or too many go.
+
+    The oldest make room where the table is larger than `limit_bytes`.
+    """
     db.executemany("INSERT INTO samples VALUES (?, ?, ?)", rows)
-    [(oldest, newest)] = db.execute("SELECT min(rowid), max(rowid) FROM samples").fetchall()
+    room = _TIDIED * len(rows)
+    room -= db.execute(
+        "DELETE FROM samples WHERE rowid IN (SELECT rowid FROM samples WHERE at < ? ORDER BY at LIMIT ?)",
+        (before, room),
+    ).rowcount
+    # two questions: asked for both at once, SQLite reads the whole table
+    ends = "SELECT (SELECT min(rowid) FROM samples), (SELECT max(rowid) FROM samples)"
+    [(oldest, newest)] = db.execute(ends).fetchall()
     if oldest is None:
         return
     recent = "SELECT length(line) AS size FROM samples ORDER BY rowid DESC LIMIT 200"
     [(size,)] = db.execute(f"SELECT avg(size) FROM ({recent})").fetchall()  # noqa: S608 - a constant of this file
     over = (newest - oldest + 1) - int(limit_bytes / (size + _ROW))
-    if over > 0:
-        db.execute("DELETE FROM samples WHERE rowid < ?", (oldest + min(over, _TIDIED * len(rows)),))
+    if over > 0 and room > 0:
+        db.execute("DELETE FROM samples WHERE rowid < ?", (oldest + min(over, room),))
 
 
 class Rows(Protocol):

@@ -7,7 +7,7 @@ is slow.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import StreamId
 from streamwatch.ledger import coverage, eviction, hiding, keeping, samples
 from streamwatch.ledger.base import Backlog
-from streamwatch.ledger.database import Database
+from streamwatch.ledger.database import Connection, Database
 from streamwatch.ledger.eviction import NOTHING, Evicted
 from streamwatch.ledger.hiding import Hiding
 from streamwatch.ledger.lately import lately
@@ -30,6 +30,8 @@ from streamwatch.ledger.retention import Due, fate
 _log = structlog.get_logger(__name__)
 
 _Row = TypeVar("_Row")
+Step = tuple[Alert, AlertEvent, bool]
+"""An alert after a step, the step's event, and whether its body was offered and is fixed."""
 _NEWEST_FIRST = (
     "SELECT alert_id, seq, acknowledged_at FROM events WHERE acknowledged_at IS NOT NULL ORDER BY taken DESC LIMIT ?"
 )
@@ -40,6 +42,8 @@ _LIMIT = 1000
 MAX_ANSWERS = 20_000
 """Answers to commands that are remembered; those to be forgotten first make room."""
 
+_FRESH_S = 120.0
+"""What was acknowledged so lately is not evicted: a broker that is killed may have to be told of it again."""
 _EVICT_TO = 0.9
 """Of the limit: room for a while, or every commit would have to make its own."""
 _SIZE = (
@@ -57,6 +61,15 @@ _INSERT_EVENT = (
     f"VALUES (?, ?, ?, ?, ?, ?, ({_RANK_OF}))"
 )
 _RERANK = f"UPDATE events SET rank = ({_RANK_OF}) WHERE alert_id = ? AND rank <> ({_RANK_OF})"  # noqa: S608 - the same
+SKIPPED = 10_000
+"""More steps than wait in memory while a disk refuses."""
+_OFFERED = "UPDATE events SET body = ?, offered_at = ? WHERE alert_id = ? AND seq = ? AND offered_at IS NULL"
+_PUT = (
+    "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+    "severity = excluded.severity, seq = excluded.seq, open = excluded.open, document = excluded.document, "
+    "acknowledged = excluded.acknowledged, changed_at = excluded.changed_at, fate = excluded.fate "
+    "WHERE excluded.seq = seq + 1 OR (? AND excluded.seq > seq)"
+)
 _OWED = "acknowledged_at IS NULL AND alert_id NOT IN (SELECT value FROM json_each(?))"
 _URGENT = (
     "SELECT position FROM events INDEXED BY events_urgent "  # noqa: S608 - constants of this file
@@ -89,6 +102,19 @@ class SqliteLedger:
         self._triggered: dict[tuple[str, int], float] = {}
         self._unreadable: set[str] = set()
         self._file = Database(folder, clock=clock)
+        self._evicting = False
+        if self._file.unsure:
+            self._skip_numbers()
+
+    def _skip_numbers(self) -> None:
+        """The process before us may have said steps that are not on this disk: no number of those is used again."""
+        try:
+            with self._file.transaction() as db:
+                db.execute("UPDATE alerts SET seq = seq + ?", (SKIPPED,))
+        except LedgerError:
+            self._file.close()
+            raise
+        _log.warning("the process before ended while the disk refused: alerts go on with higher numbers", by=SKIPPED)
 
     @property
     def set_aside(self) -> Path | None:
@@ -97,49 +123,26 @@ class SqliteLedger:
 
     # --- the contract --------------------------------------------------------------------------------------------
 
-    def commit(self, alert: Alert, event: AlertEvent, *, after_gap: bool = False) -> None:
-        """Store the alert's new state and the event it owes. Raises LedgerError, also where `seq` is not the next.
+    def commit(self, alert: Alert, event: AlertEvent) -> None:
+        """Store the alert's new state and the event it owes. Raises LedgerError, also where `seq` is not the next."""
+        with self._file.transaction() as db:
+            _put(db, alert, event, after_gap=False)
+        if event.triggered is not None:
+            self._triggered[event.key] = event.triggered
 
-        `after_gap`: any later `seq` will do, since steps in between were given up.
+    def bring(self, steps: Sequence[Step], acknowledged: Sequence[tuple[tuple[str, int], float]]) -> None:
+        """Store what waited in memory, in one transaction: steps in their order, and then what the broker has of them.
+
+        Steps in between may be missing. One that is on the disk already is left as it is. Raises LedgerError.
         """
         with self._file.transaction() as db:
-            stored = db.execute(
-                "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-                "severity = excluded.severity, seq = excluded.seq, open = excluded.open, document = excluded.document, "
-                "acknowledged = excluded.acknowledged, changed_at = excluded.changed_at, fate = excluded.fate "
-                "WHERE excluded.seq = seq + 1 OR (? AND excluded.seq > seq)",
-                (
-                    alert.id,
-                    _blob(alert.stream),
-                    alert.rule,
-                    alert.severity.value,
-                    alert.kind.value,
-                    alert.seq,
-                    int(alert.open),
-                    alert.document,
-                    int(alert.acknowledged),
-                    alert.changed_at,
-                    fate(alert.document).value,
-                    int(after_gap),
-                ),
-            )
-            if stored.rowcount != 1 or (event.alert_id, event.seq) != (alert.id, alert.seq):
-                raise LedgerError(f"event {event.seq} of alert {alert.id} is not the next one")
-            db.execute(
-                _INSERT_EVENT,
-                (
-                    event.alert_id,
-                    event.seq,
-                    event.event.value,
-                    event.body,
-                    alert.changed_at,
-                    int(event.escalated),
-                    event.alert_id,
-                ),
-            )
-            db.execute(_RERANK, (alert.id,) * 3)  # a severity that was raised takes along all that is, or will be, owed
-        if event.triggered is not None:
-            self._triggered[event.alert_id, event.seq] = event.triggered
+            for alert, event, offered in steps:
+                if _known(db, event.key):
+                    continue
+                _put(db, alert, event, after_gap=True)
+                if offered:
+                    db.execute(_OFFERED, (event.body, self._wall(), *event.key))
+            _acknowledge(db, acknowledged)
 
     def alerts(self, *, open_only: bool = True) -> Sequence[Alert]:
         """Alerts, oldest first."""
@@ -165,10 +168,7 @@ class SqliteLedger:
         now = self._wall()
         with self._file.transaction() as db:
             for event in events:
-                done = db.execute(
-                    "UPDATE events SET body = ?, offered_at = ? WHERE alert_id = ? AND seq = ? AND offered_at IS NULL",
-                    (event.body, now, *event.key),
-                )
+                done = db.execute(_OFFERED, (event.body, now, *event.key))
                 if done.rowcount == 0:
                     query = "SELECT 1 FROM events WHERE alert_id = ? AND seq = ? AND body = ?"
                     if db.execute(query, (*event.key, event.body)).fetchone() is None:
@@ -186,12 +186,7 @@ class SqliteLedger:
     def acknowledged(self, events: Sequence[AlertEvent], *, at: float) -> None:
         """The broker has the events. Idempotent; the first time stands."""
         with self._file.transaction() as db:
-            [(taken,)] = db.execute("SELECT coalesce(max(taken), 0) FROM events").fetchall()
-            db.executemany(
-                "UPDATE events SET acknowledged_at = ?, taken = ? "
-                "WHERE alert_id = ? AND seq = ? AND acknowledged_at IS NULL",
-                [(at, taken + number, *event.key) for number, event in enumerate(events, 1)],
-            )
+            _acknowledge(db, [(event.key, at) for event in events])
         self.fix(events)
 
     def events(self, keys: Sequence[tuple[str, int]]) -> Sequence[AlertEvent]:
@@ -231,7 +226,8 @@ class SqliteLedger:
             return db.execute(
                 "UPDATE events SET acknowledged_at = NULL WHERE acknowledged_at IS NOT NULL AND "
                 "((alert_id, seq) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?)) OR "
-                "(alert_id, seq) IN (SELECT id, seq FROM alerts WHERE open = 1))",
+                "(alert_id, seq) IN (SELECT alert_id, max(seq) FROM events "
+                "WHERE alert_id IN (SELECT id FROM alerts WHERE open = 1) GROUP BY alert_id))",
                 (json.dumps(again),),
             ).rowcount
 
@@ -294,10 +290,10 @@ class SqliteLedger:
 
     # --- scores of single frames ---------------------------------------------------------------------------------
 
-    def keep_samples(self, rows: Sequence[samples.Row], *, limit_bytes: int) -> None:
-        """Keep these scores; the oldest make room where more than so many bytes are kept. Raises LedgerError."""
+    def keep_samples(self, rows: Sequence[samples.Row], *, before: float, limit_bytes: int) -> None:
+        """Keep these scores; some from before that moment (wall seconds), or of too many, go. Raises LedgerError."""
         with self._file.transaction() as db:
-            samples.keep(db, rows, limit_bytes=limit_bytes)
+            samples.keep(db, rows, before=before, limit_bytes=limit_bytes)
 
     # --- housekeeping --------------------------------------------------------------------------------------------
 
@@ -318,15 +314,21 @@ class SqliteLedger:
         return int(used)
 
     def evict(self, *, limit_bytes: int) -> Evicted:
-        """Make room where the ledger is larger than that: see `eviction`; some thousand rows a call. Says what went.
+        """Make room where the ledger is larger than that: see `eviction`; some hundred rows a call. Says what went.
 
-        Raises LedgerError.
+        Call it again while something goes. Raises LedgerError.
         """
-        if self.size() <= limit_bytes:
+        size = self.size()
+        if size <= (limit_bytes if not self._evicting else limit_bytes * _EVICT_TO):
+            self._evicting = False
             return NOTHING
-        target = round(limit_bytes * _EVICT_TO)
+        self._evicting = True
         with self._file.transaction() as db:
-            return eviction.evict(db, too_large=lambda: db.execute(_SIZE).fetchone()[0] > target)
+            return eviction.evict(db, told_before=self._wall() - _FRESH_S)
+
+    def refusing(self, *, refuses: bool) -> None:
+        """Take note that the disk refuses, or takes again: for the next process, and so that no call waits long."""
+        self._file.refusing(refuses=refuses)
 
     def hide(self, hidden: Hiding) -> bool:
         """Take out what is to be hidden from now on and was written before; True where there was a reason to.
@@ -374,6 +376,47 @@ class SqliteLedger:
                 self._unreadable.add(row[0])
                 _log.error("a row of the ledger cannot be read and is left out", alert=row[0], error=str(error))
             return None
+
+
+def _put(db: Connection, alert: Alert, event: AlertEvent, *, after_gap: bool) -> None:
+    """Store a step. Raises LedgerError where `seq` is not the next; with `after_gap` any later one will do."""
+    before = db.execute("SELECT severity FROM alerts WHERE id = ?", (alert.id,)).fetchone()
+    stored = db.execute(
+        _PUT,
+        (
+            alert.id,
+            _blob(alert.stream),
+            alert.rule,
+            alert.severity.value,
+            alert.kind.value,
+            alert.seq,
+            int(alert.open),
+            alert.document,
+            int(alert.acknowledged),
+            alert.changed_at,
+            fate(alert.document).value,
+            int(after_gap),
+        ),
+    )
+    if stored.rowcount != 1 or event.key != (alert.id, alert.seq):
+        raise LedgerError(f"event {event.seq} of alert {alert.id} is not the next one")
+    values = (*event.key, event.event.value, event.body, alert.changed_at, int(event.escalated), event.alert_id)
+    db.execute(_INSERT_EVENT, values)
+    if before is not None and before[0] != alert.severity.value:
+        db.execute(_RERANK, (alert.id,) * 3)  # it takes along all that is, or will be, owed of the alert
+
+
+def _known(db: Connection, key: tuple[str, int]) -> bool:
+    return db.execute("SELECT 1 FROM events WHERE alert_id = ? AND seq = ?", key).fetchone() is not None
+
+
+def _acknowledge(db: Connection, acknowledged: Iterable[tuple[tuple[str, int], float]]) -> None:
+    """Mark events that the broker has, in the order of its answers."""
+    [(taken,)] = db.execute("SELECT coalesce(max(taken), 0) FROM events WHERE acknowledged_at IS NOT NULL").fetchall()
+    db.executemany(
+        "UPDATE events SET acknowledged_at = ?, taken = ? WHERE alert_id = ? AND seq = ? AND acknowledged_at IS NULL",
+        [(at, taken + number, *key) for number, (key, at) in enumerate(acknowledged, 1)],
+    )
 
 
 def _blob(stream: str) -> bytes:

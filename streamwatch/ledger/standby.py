@@ -32,6 +32,11 @@ MAX_STEPS = 5000
 MAX_WAITING = 5000
 """Acknowledgements, notes or answers that wait for the disk, of each."""
 
+BRING = 100
+"""Steps that a call brings to the disk: one transaction, some milliseconds."""
+_ROOM = 50
+"""Steps given up at once: finding them costs as much as a few hundred commits."""
+
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 _Told = TypeVar("_Told")
 
@@ -47,7 +52,7 @@ class _Step:
 
 
 class StandbyLedger:
-    """The ledger in SQLite, and a memory beside it for while that refuses. One thread at a time."""
+    """The ledger in SQLite, and a memory beside it for while that refuses. One thread at a time, but for the books."""
 
     def __init__(self, disk: SqliteLedger, *, clock: Clock) -> None:
         self._disk = disk
@@ -56,9 +61,11 @@ class StandbyLedger:
         """In order of commit."""
         self._newest: dict[str, Alert] = {}
         """Alerts with steps in memory, as they stand."""
-        self._acknowledged: dict[tuple[str, int], tuple[AlertEvent, float]] = {}
+        self._acknowledged: dict[tuple[str, int], float] = {}
         self._notes: dict[str, str | None] = {}
         self._answers: dict[str, tuple[str, bytes, float]] = {}
+        self._owe: tuple[set[tuple[str, int]], float | None] | None = None
+        """What is to be owed again once the disk can note it."""
         self._trouble = ""
         self._try_at = float("-inf")
         self.given_up = 0
@@ -67,10 +74,13 @@ class StandbyLedger:
     # --- while the disk refuses ----------------------------------------------------------------------------------
 
     def tend(self) -> str:
-        """Bring to the disk what waits; returns what is wrong with it, empty where nothing is. Call it every second."""
+        """Bring to the disk some of what waits; returns what is wrong with it, empty where nothing is.
+
+        Call it every second.
+        """
         if not self._trouble:
             return ""
-        if self._may_try():
+        if self._clock.monotonic() >= self._try_at:
             try:
                 self._bring()
             except LedgerAway as error:
@@ -78,28 +88,36 @@ class StandbyLedger:
         if not self._trouble:
             _log.info("the ledger's disk takes alerts again; all that waited in memory is on it")
             return ""
-        lost = f", {self.given_up} made room for others" if self.given_up else ""
-        return (
-            f"{self._trouble}; alerts go on in memory and would end with this process ({len(self._steps)} wait{lost})"
-        )
+        lost = "; some made room for others" if self.given_up else ""
+        return f"{self._trouble}; alerts go on in memory, and would end with this process{lost}"
 
     def _bring(self) -> None:
-        """Raises LedgerAway at the first refusal; what was brought does not wait any more."""
-        for key, step in list(self._steps.items()):
-            try:
-                self._disk.commit(step.alert, step.event, after_gap=True)
-                if step.offered:
-                    self._disk.offer([step.event])
-            except LedgerAway:
-                raise
-            except LedgerError as error:  # e.g. it was brought, and only the answer was lost
-                _log.error("a step in memory is not taken by the ledger", alert=key[0], seq=key[1], error=str(error))
+        """Raises LedgerAway where the disk refuses; what was brought does not wait any more. A part at a time."""
+        part = list(self._steps.items())[:BRING]
+        keys = {key for key, _ in part}
+        known = [(key, at) for key, at in self._acknowledged.items() if key in keys or key not in self._steps][:BRING]
+        try:
+            self._disk.bring([(step.alert, step.event, step.offered) for _, step in part], known)
+        except LedgerAway:
+            raise
+        except LedgerError as error:  # one of them cannot be taken, whatever the disk: not the others' fault
+            _log.error("steps in memory are not taken by the ledger", steps=len(part), error=str(error))
+        for key in keys:
             del self._steps[key]
-            if not any(name == key[0] for name, _ in self._steps):
-                self._newest.pop(key[0], None)
-        for event, at in list(self._acknowledged.values()):
-            self._disk.acknowledged([event], at=at)
-            del self._acknowledged[event.key]
+        for key, _ in known:
+            del self._acknowledged[key]
+        if self._steps or self._acknowledged:
+            return
+        self._newest.clear()
+        self._bring_the_rest()
+        self._trouble = ""
+        self._disk.refusing(refuses=False)
+
+    def _bring_the_rest(self) -> None:
+        if self._owe is not None:
+            also, within_s = self._owe
+            self._disk.owe_again(also, within_s=within_s)
+            self._owe = None
         for name, value in list(self._notes.items()):
             self._disk.remember(name, value)
             del self._notes[name]
@@ -109,21 +127,16 @@ class StandbyLedger:
                 self._disk.answered(request_id, digest, answer, keep_s=forget_at - now)
             del self._answers[request_id]
         self._disk.remember("written", str(now))  # reading is no proof of writing
-        self._trouble = ""
-
-    def _may_try(self) -> bool:
-        return not self._trouble or self._clock.monotonic() >= self._try_at
 
     def _refused(self, error: LedgerAway) -> None:
         if not self._trouble:
             _log.error("the ledger's disk refuses; alerts go on in memory", error=str(error))
+            self._disk.refusing(refuses=True)
         self._trouble = str(error)
         self._try_at = self._clock.monotonic() + RETRY_S
 
     def _written(self, write: Callable[[], object]) -> bool:
         """Whether the disk took it. While something waits, what comes later waits behind it."""
-        if self._trouble:
-            self.tend()
         if self._trouble:
             return False
         try:
@@ -137,12 +150,13 @@ class StandbyLedger:
 
     def commit(self, alert: Alert, event: AlertEvent) -> None:
         """Store the alert's new state and its event: on the disk, or else in memory. Raises LedgerError."""
+        self.tend()
         if self._written(lambda: self._disk.commit(alert, event)):
             return
         known = self._newest.get(alert.id)
         if (known is not None and alert.seq != known.seq + 1) or event.key != (alert.id, alert.seq):
             raise LedgerError(f"event {event.seq} of alert {alert.id} is not the next one")
-        self._make_room()
+        self._make_room(alert)
         self._steps[event.key] = _Step(alert, event, self._clock.now().timestamp())
         self._newest[alert.id] = alert
 
@@ -183,7 +197,7 @@ class StandbyLedger:
         return [*newest_first, *owed[len(urgent) :]][:limit]
 
     def _on_disk(self, limit: int, without: Collection[str]) -> Sequence[AlertEvent]:
-        if len(self._acknowledged) >= MAX_WAITING:
+        if sum(key not in self._steps for key in self._acknowledged) >= MAX_WAITING:
             return ()
         return self._reading(lambda: self._disk.pending(limit + len(self._acknowledged), without=without), ())
 
@@ -193,6 +207,7 @@ class StandbyLedger:
 
     def offer(self, events: Sequence[AlertEvent]) -> Sequence[AlertEvent]:
         """Fix events' bodies. Where the disk does not take them, those of their commit stand for ever."""
+        self.tend()
         there = [event for event in events if event.key not in self._steps]
         for event in events:
             step = self._steps.get(event.key)
@@ -221,11 +236,9 @@ class StandbyLedger:
 
     def acknowledged(self, events: Sequence[AlertEvent], *, at: float) -> None:
         """The broker has the events."""
-        there = [event for event in events if event.key not in self._steps]
-        if there and self._written(lambda: self._disk.acknowledged(there, at=at)):
-            there = []
-        for event in (*there, *(event for event in events if event.key in self._steps)):
-            self._acknowledged.setdefault(event.key, (event, at))
+        if not self._written(lambda: self._disk.acknowledged(events, at=at)):
+            for event in events:
+                self._acknowledged.setdefault(event.key, at)
 
     def backlog(self) -> Backlog:
         """What is owed now."""
@@ -241,18 +254,20 @@ class StandbyLedger:
     def owe_again(self, also: Collection[tuple[str, int]] = (), *, within_s: float | None = None) -> int:
         """Owe again what a broker that forgot us may have lost; returns how many events.
 
-        What was acknowledged while the disk refused was so lately, and is owed again whatever `within_s`.
+        While the disk refuses, that is what was acknowledged since; the rest once it can be noted.
         """
-        again = len(self._acknowledged)
-        self._acknowledged.clear()
         count = 0
 
         def owe() -> None:
             nonlocal count
             count = self._disk.owe_again(also, within_s=within_s)
 
-        self._written(owe)
-        return again + count
+        if not self._written(owe):
+            keys, before = self._owe or (set(), None)
+            self._owe = ({*keys, *also}, within_s or before)
+            count = len(self._acknowledged)
+            self._acknowledged.clear()
+        return count
 
     # --- notes and answers ---------------------------------------------------------------------------------------
 
@@ -287,18 +302,19 @@ class StandbyLedger:
 
     def save_books(self, record: BooksRecord) -> None:
         """Keep a record of the books. Raises LedgerError: the next record holds what this one did."""
-        if not self._written(lambda: self._disk.save_books(record)):
+        if self._trouble:
             raise LedgerAway(self._trouble)
+        self._disk.save_books(record)  # from another thread: it touches nothing else of ours
 
     def load_books(self) -> BooksRecord | None:
         """The record of the books. Raises LedgerError."""
         return self._disk.load_books()
 
-    def keep_samples(self, rows: Sequence[Row], *, limit_bytes: int) -> None:
+    def keep_samples(self, rows: Sequence[Row], *, before: float, limit_bytes: int) -> None:
         """Keep scores of single frames. Raises LedgerError: they are worth no place in memory."""
         if self._trouble:
             raise LedgerAway(self._trouble)
-        self._disk.keep_samples(rows, limit_bytes=limit_bytes)
+        self._disk.keep_samples(rows, before=before, limit_bytes=limit_bytes)
 
     def prune(self, due: Due) -> int:
         """Delete what is past its time and owed to nobody; returns how many rows. Raises LedgerError."""
@@ -309,8 +325,14 @@ class StandbyLedger:
         return self._disk.evict(limit_bytes=limit_bytes)
 
     def close(self) -> None:
-        """Close the disk's file; what waits in memory is tried once more. Idempotent."""
-        self.tend()
+        """Close the disk's file; what waits in memory is brought to it if it takes it now. Idempotent."""
+        self._try_at = float("-inf")
+        while self._trouble and (left := len(self._steps) + len(self._acknowledged)) is not None:
+            self.tend()
+            if len(self._steps) + len(self._acknowledged) == left:
+                break
+        if self._steps:
+            _log.error("the ledger's disk refuses to the end: steps of alerts are lost", steps=len(self._steps))
         self._disk.close()
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -323,14 +345,32 @@ class StandbyLedger:
             self._refused(error)
             return otherwise
 
-    def _make_room(self) -> None:
-        """Give up one step where there are too many: one that people have, else the least severe that is no opening."""
+    def _make_room(self, alert: Alert) -> None:
+        """Where too many wait, give some up: what newer steps replaced, then closed alerts, the least severe first.
+
+        The newest step of an open alert is never given up: the alert could not go on behind it. Raises LedgerError
+        where nothing else is left and `alert` would be one more.
+        """
         if len(self._steps) < MAX_STEPS:
             return
-        known = next((key for key in self._steps if key in self._acknowledged), None)
-        if known is None:
-            middle = [key for key, step in self._steps.items() if 1 < step.event.seq < self._newest[key[0]].seq]
-            known = max(middle or self._steps, key=lambda key: _RANK[self._steps[key].event.severity])
-        del self._steps[known]
-        self._acknowledged.pop(known, None)
-        self.given_up += 1
+        newest = {(one.id, one.seq) for one in self._newest.values()}
+        replaced = [key for key in self._steps if key not in newest]
+        told = [key for key in replaced if key in self._acknowledged]
+        middle = [key for key in replaced if key[1] > 1]
+        closed = [key for key in self._steps if not self._newest[key[0]].open]
+        for choice in (told, middle, closed, replaced):
+            if choice:
+                least = max(_RANK[self._newest[key[0]].severity] for key in choice)
+                gone = [key for key in choice if _RANK[self._newest[key[0]].severity] == least][:_ROOM]
+                break
+        else:
+            if alert.id not in self._newest:
+                raise LedgerError("the disk refuses, and there is no room in memory for another alert")
+            return
+        for key in gone:
+            del self._steps[key]
+            self._acknowledged.pop(key, None)
+        left = {key[0] for key in self._steps}
+        for name in {key[0] for key in gone} - left:
+            del self._newest[name]
+        self.given_up += len(gone)

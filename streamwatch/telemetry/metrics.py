@@ -150,6 +150,12 @@ class Metrics:
             ["rule", "verdict"],
             registry=registry,
         )
+        self.held: dict[str, float] = {}
+        registry.register(
+            _FromCounts(
+                "streamwatch_alarms_held", "Alarms, as repeated, that opened no alert of their own", "reason", self.held
+            )
+        )
         self.on_duty = Gauge("streamwatch_moderators_on_duty", "People who said that they are there", registry=registry)
         self.evicted = Counter(
             "streamwatch_ledger_evicted",

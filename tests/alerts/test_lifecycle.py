@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from streamwatch.alerts.duty import GRACE_S, Duty
 from streamwatch.alerts.policy import LifePolicy
 from streamwatch.alerts.quiet import Held
 from streamwatch.domain.alerts import Expect, Verdict
-from streamwatch.domain.decisions import RaiseWhen, Severity
+from streamwatch.domain.decisions import Kind, RaiseWhen, Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import NODE, StreamId
 from tests.fakes.clock import FakeClock
@@ -143,6 +144,46 @@ def test_what_lasts_becomes_graver_once_and_never_less_grave() -> None:
     assert sum(document.get("raised") != story.last["raised"] for document in story.documents) > 0
 
 
+GRAVE = rule(raise_=RaiseWhen(Severity.URGENT, score=0.98, after_s=None))
+
+
+def test_what_a_score_makes_urgent_opens_so_at_once_whatever_is_muted_or_cools_down() -> None:
+    story = Story(GRAVE)
+    story.at(0).alarm(score=0.99)
+    assert (story.last["severity"], "raised" in story.last) == ("urgent", False)
+    story.at(1)
+    story.says("acknowledge")
+    story.calm()
+    story.desk.mute(stream=LOBBY, for_s=600, moderator="ann")
+    story.at(5).fresh().alarm(score=0.9)
+    assert story.heard[-1] == "closed:quiet", "muted"
+    story.at(6).fresh().alarm(score=0.985)
+    assert (story.heard[-1], story.last["severity"]) == ("opened", "urgent")
+
+
+def test_a_proposal_to_dismiss_does_not_outlive_what_it_was_about() -> None:
+    story = Story(rule(severity=Severity.HIGH, kind=Kind.KNOWN_CONTENT, raise_=GRAVE.spec.raise_))
+    story.at(0).alarm(score=0.9).at(1)
+    assert story.says("dismiss", "ann").result is Result.PROPOSED_DISMISSAL
+    story.at(2).alarm(score=0.99)
+    assert story.last["human"] is None
+    assert story.says("dismiss", "bob").result is Result.PROPOSED_DISMISSAL
+    story.at(3).alarm(facts=other(session="s2"))
+    assert story.says("dismiss", "ann").result is Result.PROPOSED_DISMISSAL
+    assert story.says("dismiss", "bob").result is Result.DONE
+
+
+@pytest.mark.parametrize("set_s", [3600.0, -3600.0])
+def test_a_clock_that_is_set_raises_nothing(set_s: float) -> None:
+    story = Story(rule(raise_=RaiseWhen(Severity.URGENT, score=None, after_s=60)))
+    story.at(0).alarm()
+    story.clock.set_s = set_s
+    story.at(30).alarm()
+    assert story.ledger.alerts()[0].severity is Severity.HIGH
+    story.at(61).alarm()
+    assert story.ledger.alerts()[0].severity is Severity.URGENT
+
+
 # --- what whoever records answers ------------------------------------------------------------------------------------
 
 
@@ -206,6 +247,36 @@ def test_after_a_new_session_media_time_is_not_claimed(story: Story) -> None:
     assert story.last["preserve"]["state"] == "asked"
 
 
+def test_the_same_bad_news_is_said_once(story: Story) -> None:
+    story.at(0).alarm()
+    for _ in range(5):
+        assert ack(story, kept=False) is Result.DONE
+    assert story.heard == ["opened", "updated"]
+
+
+def test_nobody_is_called_about_the_recording_of_what_was_dismissed() -> None:
+    story = Story(policy=LifePolicy(preserve_answer=Expect.EXPECTED))
+    story.at(0).alarm().at(5)
+    story.says("dismiss")
+    story.at(400)
+    assert (story.heard, story.desk.unpreserved) == (["opened", "closed:verdict"], "")
+
+
+def test_a_missed_answer_is_still_missed_after_a_restart() -> None:
+    story = Story(policy=LifePolicy(preserve_answer=Expect.EXPECTED))
+    story.at(0).alarm().at(301).restart()
+    assert story.desk.unpreserved
+
+
+def test_an_answer_that_the_disk_refuses_is_none(story: Story) -> None:
+    story.at(0).alarm()
+    story.ledger.unwritable = True
+    with pytest.raises(LedgerError):
+        ack(story)
+    story.ledger.unwritable = False
+    assert ack(story) is Result.DONE
+
+
 # --- directories -----------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +322,7 @@ def test_what_people_confirmed_cools_down_for_nobody(story: Story) -> None:
 FLOOD = LifePolicy(flood_streams=3, flood_within_s=60)
 
 
-def crowd(story: Story, names: str, rule_name: str = "nudity") -> None:
+def crowd(story: Story, names: Iterable[str], rule_name: str = "nudity") -> None:
     for name in names:
         story.alarm(rule_name, facts=other(id=StreamId(name), name=name))
 
@@ -323,12 +394,48 @@ def test_after_a_flood_what_is_still_at_alarm_opens_after_all() -> None:
     assert by_stream(story)[-2:] == [("d", "opened"), ("e", "opened")]
 
 
-def test_a_summary_does_not_outlive_the_daemon_that_counted() -> None:
+def test_a_flood_and_what_people_said_of_it_go_on_over_a_restart() -> None:
     story = Story(policy=FLOOD)
     crowd(story.at(1), "abcd")
     story.restart({StreamId(name) for name in "abcd"})
-    assert story.heard[-1] == "closed:restart"
-    assert story.desk.take_restanding() == frozenset()
+    crowd(story.at(2), "e")
+    assert story.heard == ["opened"] * 4, "it is part of the flood still"
+    story.says("confirm", alert_id=story.last["alert_id"])
+    story.restart({StreamId(name) for name in "abcde"})
+    crowd(story.at(3), "f")
+    assert by_stream(story)[-1] == ("f", "opened")
+    story.at(70)
+    assert (NODE, "closed") in by_stream(story)
+    assert story.desk.take_restanding() == {"f"}
+
+
+def test_who_keeps_feeding_a_flood_that_people_settled_buys_no_silence() -> None:
+    story = Story(policy=FLOOD)
+    crowd(story.at(1), "abcd")
+    story.says("dismiss")
+    names = (f"s{number}" for number in range(1000))
+    for second in range(10, 400, 30):
+        crowd(story.at(second), [next(names)])
+    assert len([stream for stream, _ in by_stream(story) if stream.startswith("s")]) >= 6
+
+
+def test_an_acknowledgement_takes_no_confirmation_back() -> None:
+    story = Story(policy=FLOOD)
+    crowd(story.at(1), "abcd")
+    summary = story.last["alert_id"]
+    story.says("confirm", alert_id=summary)
+    story.says("acknowledge", "bob", alert_id=summary)
+    crowd(story.at(2), "e")
+    assert by_stream(story)[-1] == ("e", "opened")
+
+
+def test_that_alarms_are_held_back_is_said_until_they_are_not() -> None:
+    story = Story(policy=FLOOD)
+    crowd(story.at(1), "abcde")
+    assert "by rule nudity" in story.desk.flooded
+    for name in "de":
+        story.desk.ended(StreamId(name))
+    assert story.desk.flooded == ""
 
 
 def test_a_disk_that_refuses_the_summary_is_asked_again() -> None:

@@ -9,20 +9,19 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
-from streamwatch.bus.base import Incoming, Outgoing
-from streamwatch.bus.client import CannotConnect, Connection, Version
+from streamwatch.bus.base import Outgoing
+from streamwatch.bus.client import CannotConnect, Version
 from streamwatch.bus.mqtt import MqttBus
 from streamwatch.bus.options import BrokerOptions
 from streamwatch.bus.topics import Topics
 from streamwatch.daemon.rights import Rights
 from streamwatch.domain.clock import SystemClock
-from streamwatch.domain.errors import BusRefused
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.telemetry.health import Health
+from tests.fakes.account import Account, account
 from tests.fakes.mosquitto import RecipeMosquitto, needs_mosquitto
 
 pytestmark = [pytest.mark.integration, needs_mosquitto]
@@ -54,8 +53,14 @@ def topics(me: str) -> list[str]:
     """All that could be said, as seen by one account: below its own name, below another's, below nobody's."""
     commands = [f"commands/{verb}{who}" for verb in (*VERBS, "new_verb") for who in ("", f"/{me}", "/somebody")]
     signals = [f"signals/{source}" for source in (me, "somebody")]
-    own = [f"{PREFIX}/{node}/{leaf}" for node in NODES for leaf in (*NODE_SAYS, *commands, *signals)]
+    said = (*NODE_SAYS, *answers(me), *commands, *signals)
+    own = [f"{PREFIX}/{node}/{leaf}" for node in NODES for leaf in said]
     return [*own, f"{PREFIX}/other", "elsewhere/topic"]
+
+
+def answers(me: str) -> list[str]:
+    """Response topics that somebody may ask for on MQTT 5."""
+    return [f"replies/{verb}/{who}" for verb in ("verdict", "signal") for who in (me, "somebody")]
 
 
 def everywhere(*leaves: str) -> set[str]:
@@ -66,7 +71,7 @@ def may_write(role: str) -> set[str]:
     me = ROLES[role]
     match role:
         case "node":
-            return {f"{PREFIX}/{me}/{leaf}" for leaf in NODE_SAYS}
+            return {f"{PREFIX}/{me}/{leaf}" for leaf in (*NODE_SAYS, *answers(me))}
         case "moderator" | "lead" | "stranger":
             return everywhere(*(f"commands/{verb}/{me}" for verb in PEOPLE_VERBS))
         case "test operator":
@@ -83,11 +88,12 @@ def may_read(role: str) -> set[str]:
     tests = tuple(leaf for leaf in NODE_SAYS if leaf.endswith("/tests"))
     replies = tuple(leaf for leaf in NODE_SAYS if leaf.startswith("replies/"))
     desk = ("status", "coverage", "escalations", "streams/lobby/state", "streams/lobby/breaches", *alerts, *tests)
+    answered = everywhere(*(leaf for leaf in answers(me) if leaf.endswith(f"/{me}")))
     if role == "node":
         asked = [f"commands/{verb}{who}" for verb in (*VERBS, "new_verb") for who in ("", "/somebody")]
         proof = [leaf for leaf in NODE_SAYS if "~rights" in leaf]
-        heard = (*asked, *proof, *replies, "streams/lobby/state", f"signals/{me}", "signals/somebody")
-        return {f"{PREFIX}/{me}/{leaf}" for leaf in heard}
+        heard = (*asked, *proof, *replies, *answers(me), "streams/lobby/state", f"signals/{me}", "signals/somebody")
+        return {f"{PREFIX}/{me}/{leaf}" for leaf in heard} | answered
     commanded = [f"commands/{verb}/{who}" for verb in (*VERBS, "new_verb") for who in (me, "somebody")]
     heard_by = {
         "moderator": (*desk, *replies),
@@ -97,7 +103,7 @@ def may_read(role: str) -> set[str]:
         "platform": (*alerts, "status", "replies/preserve_ack", "replies/signal"),
         "stranger": (),
     }
-    return everywhere(*heard_by[role])
+    return everywhere(*heard_by[role]) | answered
 
 
 @pytest.fixture
@@ -110,56 +116,10 @@ async def broker(tmp_path):
     await made.stop()
 
 
-class Client:
-    """One account, connected; `heard` is what arrived."""
-
-    def __init__(self, broker: RecipeMosquitto, name: str, version: Version, **changes: Any) -> None:
-        self.heard: list[Incoming] = []
-        options: dict[str, Any] = {
-            "url": SafeUrl(broker.url), "node": name, "username": name, "password": broker.word, "ca": broker.ca,
-        }  # fmt: skip
-        made = BrokerOptions(**(options | changes))
-        self.connection = Connection(
-            made, version, will=Outgoing(f"{PREFIX}/{name}/status", b"gone"), tls=made.tls(), arrived=self.heard.append
-        )
-
-    async def listen(self, *filters: str) -> None:
-        for topic_filter in filters:
-            await self.connection.subscribe(topic_filter)
-
-    async def say(self, topic: str) -> bool:
-        """Whether the broker says that it took it; on MQTT 3.1.1 it always does."""
-        try:
-            await self.connection.say(Outgoing(topic, b"{}"), limit_s=10)
-        except BusRefused:
-            return False
-        return True
-
-    async def catch_up(self) -> None:
-        """The broker's answer to this comes behind all that it had for us."""
-        await self.connection.subscribe("nothing/is/ever/said/here")
-
-    def take(self) -> set[str]:
-        found = {message.topic for message in self.heard}
-        self.heard.clear()
-        return found
-
-
-@contextlib.asynccontextmanager
-async def client(broker: RecipeMosquitto, name: str, version: Version) -> AsyncIterator[Client]:
-    made = Client(broker, name, version)
-    await made.connection.open()
-    try:
-        yield made
-        await made.connection.leave()
-    finally:
-        made.connection.cut()
-
-
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.parametrize("role", ROLES)
 async def test_what_a_role_may_say_is_all_that_is_delivered(broker, role, version):
-    async with client(broker, OBSERVER, version) as observer, client(broker, ROLES[role], version) as speaker:
+    async with account(broker, OBSERVER, version) as observer, account(broker, ROLES[role], version) as speaker:
         await observer.listen("#")
         said = topics(ROLES[role])
         taken = {topic for topic in said if await speaker.say(topic)}
@@ -173,7 +133,7 @@ async def test_what_a_role_may_say_is_all_that_is_delivered(broker, role, versio
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.parametrize("role", ROLES)
 async def test_what_a_role_may_hear_is_all_that_it_is_sent(broker, role, version):
-    async with client(broker, OBSERVER, version) as observer, client(broker, ROLES[role], version) as listener:
+    async with account(broker, OBSERVER, version) as observer, account(broker, ROLES[role], version) as listener:
         said = topics(ROLES[role])
         await listener.listen("#", *said)
         heard = set()
@@ -187,10 +147,10 @@ async def test_what_a_role_may_hear_is_all_that_it_is_sent(broker, role, version
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 async def test_what_is_retained_is_kept_from_who_may_not_read_it(broker, version):
-    async with client(broker, OBSERVER, version) as observer:
+    async with account(broker, OBSERVER, version) as observer:
         for leaf in ("status", "streams/lobby/state"):
             await observer.connection.say(Outgoing(f"{PREFIX}/edge-1/{leaf}", b"{}", retain=True), limit_s=10)
-        async with client(broker, "aude", version) as auditor:
+        async with account(broker, "aude", version) as auditor:
             await auditor.listen("#")
             await auditor.catch_up()
             assert auditor.take() == {f"{PREFIX}/edge-1/status"}
@@ -203,14 +163,14 @@ async def test_what_is_retained_is_kept_from_who_may_not_read_it(broker, version
     {"username": "unknown"},
 ])  # fmt: skip
 async def test_nobody_gets_in_without_an_account(broker, version, changes):
-    visitor = Client(broker, "anna", version, **changes)
+    visitor = Account(broker, "anna", version, **changes)
     with pytest.raises(CannotConnect, match="user, password or certificate"):
         await visitor.connection.open()
     visitor.connection.cut()
 
 
 async def test_nobody_gets_in_unencrypted(broker):
-    visitor = Client(broker, "anna", "5", url=SafeUrl(f"mqtt://127.0.0.1:{broker.port}"))
+    visitor = Account(broker, "anna", "5", url=SafeUrl(f"mqtt://127.0.0.1:{broker.port}"))
     with pytest.raises(CannotConnect):
         await visitor.connection.open()
     visitor.connection.cut()
@@ -265,7 +225,7 @@ async def test_a_daemon_has_all_the_rights_that_it_proves(broker, version):
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.parametrize(("line", "said"), [
     ("topic readwrite streamwatch/v1/edge-1/streams/~rights/+", "topic write streamwatch/v1/edge-1/streams/+/alerts"),
-    ("topic readwrite streamwatch/v1/edge-1/replies/+", "topic readwrite streamwatch/v1/edge-1/replies/+"),
+    ("topic readwrite streamwatch/v1/edge-1/replies/#", "topic readwrite streamwatch/v1/edge-1/replies/#"),
 ])  # fmt: skip
 async def test_a_rule_that_is_missing_is_named(tmp_path, version, line, said):
     broker = RecipeMosquitto(tmp_path / "broker", "edge-1", without=line)

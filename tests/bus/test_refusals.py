@@ -218,6 +218,9 @@ async def test_a_refused_subscription_is_a_complaint(broker):
     broker.suback = 0x87
     async with running(bus_at(broker.url, f"{ROOT}/commands/+")) as bus:
         assert "right to read" in bus.complaints()["subscriptions"]
+        broker.suback = 1
+        await bus.prove_rights()
+        assert bus.complaints() == {}, "access rules change without a new connection"
 
 
 @needs_mosquitto

@@ -55,7 +55,7 @@ def scene(story: Kept, score: float, *, alert: bool) -> str | None:
             story.clock.now().timestamp(), LOBBY, "s1", story.clock.monotonic(), story.second, Aim.KEY,
             (Scores("det", (("nsfw", value),)),),
         )  # fmt: skip
-        story.ledger.keep_samples([frame.row()], limit_bytes=2**30)
+        story.ledger.keep_samples([frame.row()], before=0.0, limit_bytes=2**30)
         if alert and number == 2:
             found = story.opens(score=score)
     if alert:

@@ -46,18 +46,11 @@ from tests.fakes.mosquitto import Mosquitto, needs_mosquitto
 from tests.ports import free_port
 
 ID = "01K3J5V0G4QZ8N6M2T7R1XYWBC"
-ACL = """\
-user edge-1
-topic readwrite streamwatch/v1/edge-1/#
-
-user anna
-topic read streamwatch/v1/#
-
-user ben
-topic read streamwatch/v1/#
-
-pattern write streamwatch/v1/+/commands/+/%u
-"""
+RECIPE = (Path(__file__).parents[2] / "config/mosquitto/acl").read_text(encoding="utf-8")
+ACL = RECIPE.replace("user anna\n", "user ben\n", 1).replace(
+    "user lena\n", "user anna\ntopic read streamwatch/v1/+/replies/+\n\nuser lena\n", 1
+)
+"""What operators are told to begin with, and one moderator more."""
 
 
 class Presence:
@@ -166,7 +159,7 @@ async def test_a_verdict_is_done_proposed_or_refused(
     path = str(config(tmp_path, broker=f"{broker.url}\n  protocol: {protocol}"))
 
     def me(who: str) -> tuple[str, ...]:
-        return (path, "--as", who, "--username", who, "--password-file", str(secret))
+        return (path, "--as", who, "--password-file", str(secret))
 
     async with listening(broker) as node:
         plain, urgent = node.ids
@@ -208,7 +201,7 @@ async def test_what_the_broker_forbids_is_refused_and_who_does_not_answer_is_mis
 @pytest.mark.integration
 @needs_mosquitto
 async def test_where_no_daemon_answers_it_ends_with_3(broker: Mosquitto, secret: Path) -> None:
-    asked = daemon(None, url=broker.url, node="edge-1", username="anna", password_file=secret)
+    asked = daemon(None, who="anna", url=broker.url, node="edge-1", username="", password_file=secret)
     with pytest.raises(OutsideError, match="no answer from streamwatch/v1/edge-1 within"):
         await asking.command(
             asked, verb="verdict", who="anna", body={"alert_id": ID}, at=SystemClock().now(), limit_s=0.5

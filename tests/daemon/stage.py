@@ -40,6 +40,7 @@ from streamwatch.domain.alerts import AlertEvent
 from streamwatch.domain.clock import rfc3339
 from streamwatch.domain.coverage import BooksRecord
 from streamwatch.domain.decisions import CloseWhen, Kind, Level, OpenWhen, RuleSpec, Severity
+from streamwatch.domain.errors import BusUnavailable
 from streamwatch.domain.streams import Reason, SamplingSpec, StreamId, StreamSpec
 from streamwatch.domain.urls import SafeUrl
 from streamwatch.link.messages import Configure, HitSeen, RuleLevel, Sampled, ScoreLine, StreamLevel
@@ -255,6 +256,7 @@ class Stage:
         self.complaints: dict[str, str] = {}
         self.proved: list[str] = []
         self.rights_missing: dict[str, str] = {}
+        self.proof_ends_connection = False
         self.service = DaemonService(parts, setup)
 
     def _heard(self, event: AlertEvent) -> None:
@@ -263,6 +265,10 @@ class Stage:
 
     async def _prove(self, *topics: str) -> dict[str, str]:
         self.proved.extend(topics)
+        if self.proof_ends_connection:
+            self.broker.stop()
+            self.broker.start()
+            raise BusUnavailable("the connection broke")
         return {topic: why for topic, why in self.rights_missing.items() if topic in topics}
 
     async def _regrant(self, wanted: Grant) -> None:

@@ -286,6 +286,35 @@ async def test_after_a_reconnect_what_was_refused_is_tried_at_once(post: Post) -
         assert post.arrived == ["a1"]
 
 
+async def test_refused_escalations_are_said_and_keep_no_alert_from_its_own_topic(post: Post) -> None:
+    post.delivery._topics_of = lambda event: [f"high/{event.alert_id}", "escalations"]
+    post.broker.refuses.add("escalations")
+    async with post.open():
+        post.owe("a")
+        post.owe("a", seq=2)
+        await settle()
+        assert post.arrived == ["a1", "a2"]
+        assert "refuses escalations" in post.health.reasons[0]
+        post.broker.refuses.clear()
+        post.owe("a", seq=3)
+        await settle()
+        assert post.health.reasons == ()
+
+
+async def test_refused_alerts_that_are_owed_no_more_are_in_nobodys_way(post: Post) -> None:
+    post.broker.refuses.add("high/+")
+    for number in range(RETRIES + 1):
+        post.owe(f"a{number:02}")
+    async with post.open():
+        await settle()
+        gone = [event for event in post.ledger.events if event.alert_id != f"a{RETRIES:02}"]
+        post.ledger.acknowledged(gone, at=1.0)  # evicted, say
+        post.broker.refuses.clear()
+        await post.clock.run(RETRY_S[0] + 10)
+        assert post.arrived == [f"a{RETRIES:02}1"]
+        assert post.health.reasons == ()
+
+
 async def test_it_can_be_stopped_at_any_moment(post: Post) -> None:
     for turns in range(40):
         bus, delivery = asyncio.create_task(post.bus.run()), asyncio.create_task(post.delivery.run())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from streamwatch.bus.topics import Topics
+from streamwatch.daemon.rights import Rights
+from streamwatch.telemetry.health import Health
 from tests.daemon.stage import ROOT, Stage, running, setup_of, spec
+from tests.fakes.clock import FakeClock
 
 ALERTS, TESTS = f"{ROOT}/streams/~rights/alerts", f"{ROOT}/streams/~rights/tests"
 
@@ -49,3 +53,48 @@ async def test_what_the_bus_complains_of_is_said_and_mended() -> None:
         stage.complaints = {}
         await stage.pass_time(2)
         assert stage.kept("status")["state"] == "online"
+
+
+async def test_a_refused_subscription_is_tried_again_too() -> None:
+    stage = Stage(setup_of(spec("lobby")))
+    stage.complaints = {"subscriptions": "the broker refused the subscription to commands"}
+    async with running(stage):
+        await stage.pass_time(61)
+        assert len(stage.proved) == 6
+        stage.complaints = {}
+        await stage.pass_time(120)
+        assert len(stage.proved) == 9
+
+
+async def test_a_broker_that_hangs_up_on_the_proof_is_not_asked_for_ever() -> None:
+    """HiveMQ ends the connection of who publishes without the right: alerts that it does take must get through."""
+    stage = Stage(setup_of(spec("lobby")))
+    stage.proof_ends_connection = True
+    async with running(stage):
+        await stage.pass_time(30)
+        assert len(stage.proved) == 6
+        assert "seems to hang up" in stage.kept("status")["reasons"][0]
+        stage.proof_ends_connection = False
+        await stage.pass_time(60)
+        assert len(stage.proved) == 9
+        assert stage.kept("status")["state"] == "online"
+
+
+async def test_where_the_broker_does_not_know_us_nobody_who_listens_for_alerts_hears_a_proof() -> None:
+    asked: list[str] = []
+
+    async def prove(*topics: str) -> dict[str, str]:
+        asked.extend(topics)
+        return {}
+
+    rights = Rights(
+        prove=prove,
+        complaints=dict,
+        topics=Topics("streamwatch/v1", "edge-1"),
+        health=Health(),
+        clock=FakeClock(),
+        has_account=False,
+    )
+    rights.renew()
+    await rights.check()
+    assert asked == [f"{ROOT}/replies/rights"]

@@ -315,11 +315,16 @@ async def test_a_ledger_that_is_too_large_makes_room_and_says_what_went(monkeypa
     async with running(stage):
         await stage.pass_time(0.3)
         assert stage.kept("status")["reasons"] == [
-            "room: the ledger is larger than state.max_size; gone: 7 closed test alerts"
+            "room: the ledger reached state.max_size: the least severe and oldest alerts made room"
         ]
         assert b'streamwatch_ledger_evicted_total{severity="test"} 7.0' in stage.metrics.render()
-        await stage.pass_time(2)
+        await stage.pass_time(300)
+        assert stage.kept("status")["reasons"] != [], "somebody must be able to read it"
+        await stage.pass_time(400)
         assert stage.kept("status")["reasons"] == []
+        answers.append(Evicted(0, Counter(), Counter(), stuck=True))
+        await stage.pass_time(61)
+        assert "nothing that may go is left" in stage.kept("status")["reasons"][0]
         assert set(asked) == {12345}
 
 

@@ -78,10 +78,10 @@ class RecipeMosquitto(Mosquitto):
     """A broker by our own recipe, `config/mosquitto/`, with the test's port, paths and accounts filled in."""
 
     def __init__(self, folder: Path, *accounts: str, more_rules: str = "", without: str = "") -> None:
-        """`more_rules` are added to the access rules, and the line `without` is taken from them."""
+        """`more_rules` are added to the access rules, and the line `without` is taken from them, at each start."""
         super().__init__(folder)
         self.word = "secret"
-        self._without = without
+        self.without = without
         self._accounts = accounts
         self._more_rules = more_rules
         self.ca = folder / "certs" / "ca.pem"
@@ -91,14 +91,17 @@ class RecipeMosquitto(Mosquitto):
         return f"mqtts://127.0.0.1:{self.port}"
 
     def _written(self) -> str:
-        make_certificates(self.folder / "certs")
-        (self.folder / "store").mkdir()
+        if not self.ca.exists():
+            make_certificates(self.folder / "certs")
+        (self.folder / "store").mkdir(exist_ok=True)
         passwords = self.folder / "passwords"
         passwords.write_text("".join(f"{account}:{self.word}\n" for account in self._accounts))
         subprocess.run(["mosquitto_passwd", "-U", str(passwords)], check=True)
         rules = (RECIPE / "acl").read_text()
-        assert not self._without or f"\n{self._without}\n" in rules
-        (self.folder / "acl").write_text(rules.replace(f"\n{self._without}\n", "\n") + self._more_rules)
+        if self.without:
+            assert f"\n{self.without}\n" in rules
+            rules = rules.replace(f"\n{self.without}\n", "\n")
+        (self.folder / "acl").write_text(rules + self._more_rules)
         text = (RECIPE / "mosquitto.conf").read_text()
         for there, here in (
             ("\nlistener 8883\n", f"\nlistener {self.port} 127.0.0.1\n"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from streamwatch.domain.alerts import Alert, AlertEvent, Event
 from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.streams import StreamId
+from streamwatch.ledger.eviction import Evicted
 from streamwatch.ledger.sqlite import SqliteLedger
 from tests.fakes.clock import FakeClock
 
@@ -35,6 +37,16 @@ def put(
             ledger.acknowledged([event], at=1.0)
 
 
+def shrink(ledger: SqliteLedger, limit_bytes: int) -> Evicted:
+    """Until nothing more goes, as the daemon calls it; all that went."""
+    steps, alerts, owed = 0, Counter(), Counter()
+    while gone := ledger.evict(limit_bytes=limit_bytes):
+        steps += gone.steps
+        alerts += gone.alerts
+        owed += gone.owed
+    return Evicted(steps, alerts, owed, stuck=gone.stuck)
+
+
 def names(ledger: SqliteLedger) -> set[str]:
     return {alert.id for alert in ledger.alerts(open_only=False)}
 
@@ -52,7 +64,7 @@ def test_tests_go_before_alerts_and_what_is_owed_stays(ledger: SqliteLedger) -> 
     put(ledger, "owed", Severity.HIGH, told=False)
     put(ledger, "open", Severity.LOW, open_=True)
     before = ledger.size()
-    gone = ledger.evict(limit_bytes=round(before * 0.9))
+    gone = shrink(ledger, round(before * 0.9))
     assert set(gone.alerts) == {Severity.TEST}
     assert "closed test alerts" in gone.words
     assert {name[0] for name in names(ledger)} >= {"h", "o"}
@@ -64,7 +76,7 @@ def test_tests_go_before_alerts_and_what_is_owed_stays(ledger: SqliteLedger) -> 
 def test_steps_that_newer_ones_replaced_go_first(ledger: SqliteLedger) -> None:
     put(ledger, "a", Severity.HIGH, steps=400, open_=True)
     put(ledger, "t", Severity.TEST)
-    gone = ledger.evict(limit_bytes=round(ledger.size() * 0.8))
+    gone = shrink(ledger, round(ledger.size() * 0.8))
     assert gone.steps == 399
     assert not gone.alerts
     assert names(ledger) == {"a", "t"}
@@ -72,7 +84,7 @@ def test_steps_that_newer_ones_replaced_go_first(ledger: SqliteLedger) -> None:
 
 def test_of_what_nobody_was_told_only_what_a_newer_step_repeats_goes(ledger: SqliteLedger) -> None:
     put(ledger, "a", Severity.HIGH, steps=300, open_=True, told=False)
-    gone = ledger.evict(limit_bytes=50_000)
+    gone = shrink(ledger, 50_000)
     assert gone.owed == {Severity.HIGH: 298}
     assert "298 undelivered high messages" in gone.words
     assert [event.key for event in ledger.pending()] == [("a", 1), ("a", 300)]
@@ -85,7 +97,18 @@ def test_an_open_or_owed_grave_alert_is_never_given_up(ledger: SqliteLedger) -> 
         put(ledger, f"o{number}", Severity.TEST, open_=True, told=False)
         put(ledger, f"t{number}", Severity.TEST, told=False)
         put(ledger, f"l{number}", Severity.LOW, told=False)
-    gone = ledger.evict(limit_bytes=10_000)
+    gone = shrink(ledger, 10_000)
     assert set(gone.owed) == {Severity.TEST, Severity.LOW}
     assert {name[0] for name in names(ledger)} == {"u", "h", "o"}
     assert len(names(ledger)) == 150
+    assert gone.stuck
+
+
+def test_what_was_acknowledged_a_moment_ago_stays(ledger: SqliteLedger) -> None:
+    now = FakeClock().now().timestamp()
+    for number in range(20):
+        put(ledger, f"h{number}", Severity.HIGH, told=False)
+    ledger.acknowledged(ledger.pending(), at=now - 10)
+    gone = shrink(ledger, 1000)
+    assert not gone
+    assert gone.stuck

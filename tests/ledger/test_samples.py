@@ -44,7 +44,7 @@ def read(folder: Path, since: float = 0.0) -> list[Scored | None]:
 def test_scores_are_read_as_they_were_kept_while_the_daemon_writes(ledger: SqliteLedger, tmp_path: Path) -> None:
     assert read(tmp_path) == []
     kept = [frame(number) for number in range(3)]
-    ledger.keep_samples([one.row() for one in kept], limit_bytes=ALL)
+    ledger.keep_samples([one.row() for one in kept], before=0.0, limit_bytes=ALL)
     assert read(tmp_path) == kept
     assert read(tmp_path, since=2.0) == kept[2:]
     assert read(tmp_path, since=3.0) == []
@@ -52,7 +52,7 @@ def test_scores_are_read_as_they_were_kept_while_the_daemon_writes(ledger: Sqlit
 
 def test_after_the_clock_was_set_back_frames_are_read_as_they_came(ledger: SqliteLedger, tmp_path: Path) -> None:
     kept = [frame(at) for at in (100, 101, 50, 51, 102)]
-    ledger.keep_samples([one.row() for one in kept], limit_bytes=ALL)
+    ledger.keep_samples([one.row() for one in kept], before=0.0, limit_bytes=ALL)
     assert [one.at for one in read(tmp_path, since=60) if one] == [100, 101, 102]
 
 
@@ -94,17 +94,29 @@ def test_what_a_disk_changed_is_no_frame(line: str) -> None:
 
 def test_too_many_scores_make_room_for_new_ones(ledger: SqliteLedger, tmp_path: Path) -> None:
     for second in range(40):
-        ledger.keep_samples([frame(second * 50 + number).row() for number in range(50)], limit_bytes=100_000)
+        ledger.keep_samples(
+            [frame(second * 50 + number).row() for number in range(50)], before=-1.0, limit_bytes=100_000
+        )
     left = [one.at for one in read(tmp_path) if one]
     assert left == sorted(left)
     assert left[-1] == 1999
     assert 500 < len(left) < 1000
-    ledger.keep_samples([frame(2000).row()] * 50, limit_bytes=1)
+    ledger.keep_samples([frame(2000).row()] * 50, before=-1.0, limit_bytes=1)
     assert len(read(tmp_path)) == len(left) - 50, "no more than twice what is written goes at a time"
 
 
+def test_what_is_due_goes_a_little_with_every_piece(ledger: SqliteLedger, tmp_path: Path) -> None:
+    ledger.keep_samples([frame(number).row() for number in range(10)], before=0.0, limit_bytes=ALL)
+    ledger.keep_samples([frame(10).row()], before=9.0, limit_bytes=ALL)
+    assert [one.at for one in read(tmp_path) if one] == [2, 3, 4, 5, 6, 7, 8, 9, 10]
+    ledger.keep_samples([frame(11).row()] * 5, before=9.0, limit_bytes=ALL)
+    assert [one.at for one in read(tmp_path) if one][:2] == [9, 10]
+
+
 def test_scores_go_when_they_are_due_and_nothing_of_them_is_left(ledger: SqliteLedger, tmp_path: Path) -> None:
-    ledger.keep_samples([frame(number, stream="a-name-to-find").row() for number in range(10)], limit_bytes=ALL)
+    ledger.keep_samples(
+        [frame(number, stream="a-name-to-find").row() for number in range(10)], before=0.0, limit_bytes=ALL
+    )
     assert ledger.prune(Due(0.0, 0.0, 0.0)) == 0, "not asked about, they stay"
     assert ledger.prune(Due(0.0, 0.0, 0.0, samples=4.0)) == 4
     assert [one.at for one in read(tmp_path) if one] == [4, 5, 6, 7, 8, 9]
@@ -118,7 +130,7 @@ def test_scores_go_when_they_are_due_and_nothing_of_them_is_left(ledger: SqliteL
 
 
 def test_where_ids_are_hidden_from_now_on_scores_of_before_go(ledger: SqliteLedger, tmp_path: Path) -> None:
-    ledger.keep_samples([frame(1).row()], limit_bytes=ALL)
+    ledger.keep_samples([frame(1).row()], before=0.0, limit_bytes=ALL)
     assert not ledger.hide(Hiding(names=True)) or read(tmp_path)
     ledger.hide(Hiding(pseudonym=lambda name: f"hidden-{len(name)}", names=True))
     assert read(tmp_path) == []

@@ -16,8 +16,8 @@ from streamwatch.domain.decisions import Kind, Severity
 from streamwatch.domain.errors import LedgerError
 from streamwatch.domain.streams import StreamId
 from streamwatch.ledger.database import FILE
-from streamwatch.ledger.sqlite import SqliteLedger
-from streamwatch.ledger.standby import RETRY_S, StandbyLedger
+from streamwatch.ledger.sqlite import SKIPPED, SqliteLedger
+from streamwatch.ledger.standby import BRING, RETRY_S, StandbyLedger
 from tests.fakes.clock import FakeClock
 
 LOBBY = StreamId("lobby")
@@ -36,6 +36,7 @@ class Disk:
         self._shell.execute("BEGIN IMMEDIATE")
 
     def take(self) -> None:
+        """It takes again, and the time to try has come."""
         self._shell.execute("ROLLBACK")
         self.clock.advance(RETRY_S)
 
@@ -58,9 +59,13 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     made.close()
 
 
-def put(ledger: StandbyLedger, name: str, seq: int = 1, *, severity: Severity = Severity.HIGH, **more: object) -> None:
+def step(name: str, seq: int, severity: Severity = Severity.HIGH, **more: object) -> tuple[Alert, AlertEvent]:
     alert = Alert(name, LOBBY, "r", severity, Kind.CLASSIFIER, seq, open=True, document=f"doc {seq}")
-    ledger.commit(alert, AlertEvent(name, seq, Event.UPDATED, severity, LOBBY, f"body {seq}", **more))
+    return alert, AlertEvent(name, seq, Event.UPDATED, severity, LOBBY, f"body {seq}", **more)
+
+
+def put(ledger: StandbyLedger, name: str, seq: int = 1, *, severity: Severity = Severity.HIGH, **more: object) -> None:
+    ledger.commit(*step(name, seq, severity, **more))
 
 
 def keys(ledger: StandbyLedger | SqliteLedger) -> list[tuple[str, int]]:
@@ -75,7 +80,6 @@ def test_alerts_go_on_and_are_on_the_disk_once_it_takes_them(disk: Disk) -> None
     disk.ledger.remember("mutes", "[]")
     disk.ledger.answered("r", "digest", b"answer", keep_s=60)
     assert disk.ledger.tend().startswith("the ledger cannot be written: database is locked; alerts go on in memory")
-    assert "(2 wait)" in disk.ledger.tend()
     assert keys(disk.ledger) == [("a", 1), ("b", 1)], "what the disk holds of an alert comes first"
     assert disk.ledger.backlog().pending == 3
     disk.take()
@@ -148,11 +152,74 @@ def test_where_too_much_waits_what_people_have_and_the_least_severe_make_room(
     put(disk.ledger, "u", severity=Severity.URGENT)
     put(disk.ledger, "u2", severity=Severity.URGENT)
     assert disk.ledger.given_up == 2
-    assert keys(disk.ledger) == [("u2", 1), ("u", 1), ("t", 1), ("t", 3)]
-    assert "2 made room" in disk.ledger.tend()
+    assert keys(disk.ledger) == [("u2", 1), ("u", 1), ("t", 3)]
+    assert "some made room" in disk.ledger.tend()
     disk.take()
     assert disk.ledger.tend() == ""
-    assert disk.restarted().find("t").seq == 3
+    found = disk.restarted()
+    assert (found.find("t").seq, found.find("h").seq) == (3, 1)
+
+
+def test_an_open_alert_goes_on_after_a_long_refusal(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamwatch.ledger.standby.MAX_STEPS", 10)
+    put(disk.ledger, "a")
+    disk.refuse()
+    put(disk.ledger, "a", 2)
+    disk.ledger.acknowledged(disk.ledger.pending(), at=1.0)
+    for number in range(9):
+        put(disk.ledger, f"b{number}", severity=Severity.URGENT)
+    with pytest.raises(LedgerError, match="no room"):
+        put(disk.ledger, "one more", severity=Severity.URGENT)
+    disk.take()
+    put(disk.ledger, "a", 3)
+    assert disk.restarted().find("a").seq == 3
+
+
+def test_a_disk_that_takes_again_in_the_middle_of_a_delivery(disk: Disk) -> None:
+    put(disk.ledger, "a")
+    disk.refuse()
+    put(disk.ledger, "b")
+    events = disk.ledger.pending()
+    disk.take()
+    assert [event.key for event in disk.ledger.offer(events)] == [("a", 1), ("b", 1)]
+    disk.ledger.acknowledged(events, at=1.0)
+    assert keys(disk.restarted()) == []
+
+
+def test_much_that_waits_is_brought_in_parts_and_alerts_go_on_meanwhile(disk: Disk) -> None:
+    disk.refuse()
+    for number in range(3 * BRING):
+        put(disk.ledger, f"{number:04}")
+    disk.take()
+    assert disk.ledger.tend() != ""
+    put(disk.ledger, "new")
+    for _ in range(5):
+        disk.ledger.tend()
+    assert disk.ledger.tend() == ""
+    assert len(keys(disk.restarted())) == 3 * BRING + 1
+
+
+def test_what_is_owed_again_while_the_disk_refuses_is_so_afterwards(disk: Disk) -> None:
+    put(disk.ledger, "a")
+    disk.ledger.acknowledged(disk.ledger.pending(), at=1.0)
+    disk.refuse()
+    put(disk.ledger, "b")
+    disk.ledger.owe_again([("a", 1)])
+    disk.take()
+    disk.ledger.tend()
+    assert keys(disk.ledger) == [("a", 1), ("b", 1)]
+
+
+def test_after_a_crash_while_the_disk_refused_no_number_is_used_twice(disk: Disk) -> None:
+    put(disk.ledger, "a")
+    disk.refuse()
+    put(disk.ledger, "a", 2)
+    disk._shell.execute("ROLLBACK")  # and the process dies before it tries again
+    found = disk.restarted()
+    assert found.find("a").seq == 1 + SKIPPED
+    found.commit(*step("a", 2 + SKIPPED))
+    assert [event.key for event in found.pending()] == [("a", 1), ("a", 2 + SKIPPED)]
+    assert disk.restarted().find("a").seq == 2 + SKIPPED, "once"
 
 
 def test_an_orderly_end_brings_to_the_disk_what_waits(disk: Disk) -> None:
