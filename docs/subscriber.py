@@ -18,7 +18,7 @@ import aiomqtt
 
 async def main(host: str, port: str, name: str, password: str | None = None) -> None:
     """Listen for ever; connect again after every loss."""
-    seen: set[tuple[str, int]] = set()  # a tool that runs for months forgets the oldest
+    seen = set()  # a tool that runs for months forgets the oldest
     session = {"identifier": f"{name}-desk", "protocol": aiomqtt.ProtocolVersion.V311, "clean_session": False}
     while True:
         try:
@@ -26,9 +26,9 @@ async def main(host: str, port: str, name: str, password: str | None = None) -> 
                 await client.subscribe([(f"streamwatch/v1/+/streams/+/{kind}", 1) for kind in ("alerts", "tests")])
                 async for message in client.messages:
                     alert = json.loads(message.payload)
-                    if (alert["alert_id"], alert["seq"]) in seen:
-                        continue
-                    seen.add((alert["alert_id"], alert["seq"]))
+                    if (key := (alert.get("alert_id"), alert.get("seq"))) in seen or key[0] is None:
+                        continue  # said again; or a daemon's proof that it may say alerts, which is none
+                    seen.add(key)
                     where = alert["stream"]["watch_url"] or alert["stream"]["id"]
                     print(alert["severity"], alert["event"], alert["rule"], alert["score"], where, flush=True)
                     if alert["event"] == "opened":

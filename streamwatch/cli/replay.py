@@ -28,9 +28,11 @@ from streamwatch.domain.errors import OutsideError, UserError
 from streamwatch.domain.evasion import DETECTOR as EVASION
 from streamwatch.ledger.database import ReadOnly
 from streamwatch.ledger.reading import AlertRow, Reading, Wanted
-from streamwatch.ledger.samples import stored
+from streamwatch.ledger.samples import Scored, stored
 
 _ALL = 1_000_000
+_TOLD = 250_000
+"""Frames: a quarter of a minute."""
 
 
 def replay(
@@ -53,7 +55,7 @@ def replay(
     from_s = now - terminal.seconds(since, option="--since")
     file = ReadOnly(folder(loaded))
     try:
-        replayed = run_replay(stored(file, since=from_s), chosen)
+        replayed = run_replay(_told(stored(file, since=from_s)), chosen)
         _require(replayed, loaded, since)
         happened = list(_happened(Reading(file), chosen, loaded, from_s))
     finally:
@@ -99,6 +101,14 @@ def lines(
         "new": sum(would.did is False for would in woulds), "gone": sum(did.would is False for did in dids),
         "remarks": list(remarks),
     }  # fmt: skip
+
+
+def _told(frames: Iterator[Scored | None]) -> Iterator[Scored | None]:
+    """The frames; who watches is told now and then how many they are."""
+    for number, frame in enumerate(frames, start=1):
+        if number % _TOLD == 0 and terminal.err.is_terminal:
+            terminal.err.print(f"{number} frames …")
+        yield frame
 
 
 def _require(replayed: Replayed, loaded: Loaded, since: str) -> None:

@@ -105,6 +105,8 @@ class Delivery:
 
         By the monotonic clock: the wall clock may be set meanwhile.
         """
+        self._unmarked: list[AlertEvent] = []
+        """What the broker has and the ledger could not note."""
         self._called = asyncio.Event()
         self._connection = 0
         self._held: dict[str, _Hold] = {}
@@ -161,6 +163,7 @@ class Delivery:
     async def _drain(self) -> bool:
         """Offer some of what is pending; returns whether there may be more to deliver at once."""
         delivered = refused = 0
+        self._mark()
         due = list(self._due())
         full = len(due) >= BATCH
         while due:
@@ -227,16 +230,22 @@ class Delivery:
         return events
 
     def _took(self, events: Sequence[AlertEvent]) -> None:
-        """The broker has them. Raises LedgerError."""
-        self._writing = True
-        self._outbox.acknowledged(events, at=self._clock.now().timestamp())
-        self._wrote()
+        """The broker has them. Raises LedgerError: they are marked before anything else is said."""
+        self._unmarked.extend(events)
+        self._mark()
         now = self._clock.monotonic()
         self._recent.extend((now, event.key) for event in events)
         while self._recent[0][0] < now - REOFFER_S:
             self._recent.popleft()
         if sum(self._held.pop(event.alert_id, None) is not None for event in events):
             self._release()  # what was in the way may be gone for all
+
+    def _mark(self) -> None:
+        if self._unmarked:
+            self._writing = True
+            self._outbox.acknowledged(self._unmarked, at=self._clock.now().timestamp())
+            self._unmarked.clear()
+            self._wrote()
 
     def _wrote(self) -> None:
         self._cannot_write = False
@@ -271,8 +280,12 @@ class Delivery:
                 body = with_latency(body, round(latency_s * 1000))
                 self._metrics.latency.observe(latency_s)
             wanted.append(replace(event, body=body))
+        new = [want for want, event in zip(wanted, events, strict=True) if want.body != event.body]
+        if not new:
+            return wanted  # as committed: nothing to fix, and a write less
         self._writing = True
-        return self._outbox.offer(wanted)
+        fixed = {event.key: event for event in self._outbox.offer(new)}
+        return [fixed.get(want.key, want) for want in wanted]
 
     async def _publish(self, event: AlertEvent) -> None:
         """To the alert's own topic, and to others where it is escalated: their refusal keeps nothing from the first."""

@@ -29,10 +29,10 @@ TRUSTED = {
 """Parts of the package whose input is nobody's to choose but the operator's, or ours; with the reason."""
 ELSEWHERE = {
     "alerts.book": "moments of documents that `alerts.parts` has checked",
-    "alerts.cadence": "the same",
     "alerts.desk": "the same",
     "alerts.duty": "a note of our own in the ledger; tests damage it",
     "alerts.parts": "parts of the document, by the target `documents`",
+    "alerts.summing": "moments of documents that `alerts.parts` has checked",
     "alerts.ulid": "ids of our own making; those of commands are checked by a pattern, in the target `commands`",
     "alerts.voice": "documents, by the target `documents`",
     "audit.segments": "names of files in our own folder; what stands in them is read by `audit.chain`",

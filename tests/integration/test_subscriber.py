@@ -62,6 +62,7 @@ async def test_it_prints_alerts_once_acknowledges_them_and_misses_none_while_it_
         await tool.start()
         try:
             await _subscribed(tool, broker)
+            await publish(broker.port, TOPIC.replace("lobby", "~rights"), '{"probe":"a daemon tries whether it may"}')
             for body in (opened, opened, second, opened):
                 await publish(broker.port, TOPIC, body)
             await told(tool, "high updated")
