@@ -157,8 +157,7 @@ async def forgotten(folder: Path, *, seed: int, rate: float, away_s: float) -> R
         stage.aside.cut()  # nobody hears what is said now
         await stage.victim.sing(rate)
         await asyncio.sleep(2.0)
-        await _forgetful(stage, stage.victim.tell(f"leap {away_s}"))
-        stage.aside.mood(Mood.OPEN)
+        await _forgetful(stage, _pass_time(stage, away_s))
         await stage.victim.until("connected", bool, limit=30)
         report.row("broker away", f"{away_s:g} s")
         await _drained(stage, report)
@@ -229,6 +228,13 @@ def _disk_alone(path: Path, body: str, times: int) -> list[float]:
             os.fsync(file.fileno())
             took.append((time.perf_counter() - begun) * 1000)
     return took
+
+
+async def _pass_time(stage: Stage, seconds: float) -> None:
+    """Once the daemon has noticed that the broker is away, so long passes for it at once."""
+    await stage.victim.until("connected", lambda connected: not connected, limit=30)
+    await stage.victim.tell(f"leap {seconds}")
+    await stage.victim.obeyed(limit=30)
 
 
 async def _reborn(stage: Stage, hour: float) -> None:

@@ -92,6 +92,7 @@ class Victim(Child):
         self._before: Counter[str] = Counter()
         """Counts of earlier lives, as last reported."""
         self.rate = self.solo_rate = 0.0
+        self._log = folder / "daemon.log"
         self._told = 0
         self._news = asyncio.Event()
         env = {
@@ -153,6 +154,9 @@ class Victim(Child):
         status = await super().stop(how)
         self._before += self.counts()
         self.facts = {}
+        with self._log.open("a", encoding="utf-8") as log:
+            log.writelines(f"{line}\n" for line in self.said)
+        self.said.clear()
         return status
 
     def counts(self) -> Counter[str]:
