@@ -41,10 +41,10 @@ BATCH = 100
 WINDOW = 20
 """Events under way at once, unless the broker allows fewer: MQTT 5's usual Receive Maximum, and paho's own."""
 
-RATE_PER_S = 400.0
+RATE_PER_S = 500.0
 """A backlog reaches people no faster: an hour of 10 alerts a second in a minute and a half, and no consumer drowns."""
 
-BURST = 400
+BURST = 500
 
 
 class Outbox(Protocol):
@@ -203,10 +203,11 @@ class Delivery:
     async def _send(self, wave: Sequence[AlertEvent]) -> tuple[int, int]:
         """Offer a wave; how many the broker took, and how many it refused. Raises BusUnavailable, LedgerError."""
         fixed = self._fixed(wave)
+        began = self._clock.monotonic()
         answers = await asyncio.gather(*(self._publish(event) for event in fixed), return_exceptions=True)
         took = [event for event, answer in zip(fixed, answers, strict=True) if answer is None]
         if took:
-            self._took(took)
+            self._took(took, since=began)
         refused = 0
         for event, answer in zip(fixed, answers, strict=True):
             if isinstance(answer, BusRefused):
@@ -229,14 +230,16 @@ class Delivery:
             self._health.mend("deliveries")
         return events
 
-    def _took(self, events: Sequence[AlertEvent]) -> None:
-        """The broker has them. Raises LedgerError: they are marked before anything else is said."""
+    def _took(self, events: Sequence[AlertEvent], *, since: float) -> None:
+        """The broker has them. Raises LedgerError: they are marked before anything else is said.
+
+        `since`: when they were handed over, from which on the broker may have had, and forgotten, them.
+        """
         self._unmarked.extend(events)
         self._mark()
-        now = self._clock.monotonic()
-        self._recent.extend((now, event.key) for event in events)
-        while self._recent[0][0] < now - REOFFER_S:
+        while self._recent and self._recent[0][0] < since - REOFFER_S:
             self._recent.popleft()
+        self._recent.extend((since, event.key) for event in events)
         if sum(self._held.pop(event.alert_id, None) is not None for event in events):
             self._release()  # what was in the way may be gone for all
 

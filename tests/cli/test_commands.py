@@ -196,7 +196,7 @@ def test_watching_for_people_shows_an_alert(film: Path) -> None:
 
 
 def test_a_stream_that_is_never_live_is_the_outside_worlds_fault(silent_port: int) -> None:
-    done = call("watch", f"rtmp://127.0.0.1:{silent_port}/live/x", "--for", "2s", "--json")
+    done = call("watch", f"rtmp://127.0.0.1:{silent_port}/live/x", "--for", "6s", "--json")
     assert done.returncode == 3
     states = [json.loads(line) for line in done.stdout.splitlines()]
     assert states[-1]["reason"] == "unreachable"
