@@ -67,7 +67,7 @@ def list_(
             typer.echo(json.dumps(_line(alert), ensure_ascii=False))
         return
     console = Console(highlight=False)
-    console.print(alerts_view.listed(found, now=time.time()))
+    console.print(alerts_view.listed(found, now=time.time(), width=console.width))
     if len(found) == limit:
         terminal.err.print(f"the newest {limit}; --limit shows more")
 

@@ -26,28 +26,41 @@ def made(alert_id: str) -> str | None:
     return moment(at).replace(" ", "T") if at else None
 
 
-def listed(alerts: Sequence[AlertRow], *, now: float) -> RenderableType:
-    """One line an alert; the newest last, where the prompt is."""
+_COLUMNS = (("id", 26), ("opened (UTC)", 19), ("severity", 8), ("stream", 12), ("rule", 12), ("stands", 22),
+            ("people", 18), ("score", 5), ("broker", 7))  # fmt: skip
+"""In the order of their worth, with the least width at which each is of use: an id that is cut is of none."""
+
+
+def listed(alerts: Sequence[AlertRow], *, now: float, width: int = 200) -> RenderableType:
+    """One line an alert; the newest last, where the prompt is. On a narrow terminal some columns are left out."""
     if not alerts:
         return Text("no such alert is kept")
+    columns: list[tuple[str, int]] = []
+    taken = 0
+    for column, least in _COLUMNS:
+        if columns and taken + least > width:
+            break
+        columns.append((column, least))
+        taken += least + 2
     table = Table(box=None, pad_edge=False)
-    for column in ("id", "opened (UTC)", "severity", "rule", "stream", "score", "stands", "people", "broker"):
-        table.add_column(column, no_wrap=True, overflow="ignore" if column == "id" else "ellipsis")
+    for column, least in columns:
+        table.add_column(column, no_wrap=True, min_width=least, overflow="ellipsis")
     for alert in alerts:
         document = body_of(alert.document)
         score = document.get("score")
         opened = made(alert.id)
-        table.add_row(
-            alert.id,
-            "-" if opened is None else opened[:19].replace("T", " "),
-            Text(alert.severity, style=_STYLES.get(alert.severity, "")),
-            printable(alert.rule, _NAME),
-            printable(alert.stream, _NAME),
-            f"{score:.2f}" if isinstance(score, int | float) else "-",
-            _stands(alert, document, now),
-            _people(alert, document),
-            Text(f"{alert.owed} owed", style="yellow") if alert.owed else "has it",
-        )
+        cells: dict[str, str | Text] = {
+            "id": alert.id,
+            "opened (UTC)": "-" if opened is None else opened[:19].replace("T", " "),
+            "severity": Text(alert.severity, style=_STYLES.get(alert.severity, "")),
+            "stream": printable(alert.stream, _NAME),
+            "rule": printable(alert.rule, _NAME),
+            "stands": _stands(alert, document, now),
+            "people": _people(alert, document),
+            "score": f"{score:.2f}" if isinstance(score, int | float) else "-",
+            "broker": Text(f"{alert.owed} owed", style="yellow") if alert.owed else "has it",
+        }
+        table.add_row(*(cells[column] for column, _ in columns))
     return table
 
 

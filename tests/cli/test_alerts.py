@@ -31,8 +31,8 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     story.ledger.close()
 
 
-def call(*words: str) -> Result:
-    return CliRunner().invoke(app, ["alerts", *words], env={"COLUMNS": "200"})
+def call(*words: str, width: int = 200) -> Result:
+    return CliRunner().invoke(app, ["alerts", *words], env={"COLUMNS": str(width)})
 
 
 def lines(*words: str) -> list[dict]:
@@ -60,6 +60,15 @@ def test_alerts_are_listed_while_the_daemon_runs(kept: Kept, tmp_path: Path) -> 
     assert [line["alert_id"] for line in lines("list", path)] == [first, second]
     (only,) = lines("list", path, "--severity", "urgent")
     assert (only["rule"], only["stream"], only["document"]["score"]) == ("urgent", "hall", 0.97)
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 120, 160])
+def test_on_a_narrow_terminal_the_id_stays_whole(kept: Kept, tmp_path: Path, width: int) -> None:
+    name = kept.at(1).opens(facts=other(id=StreamId("a stream with a long name")))
+    head, row = call("list", str(config(tmp_path)), width=width).stdout.splitlines()
+    assert row.split()[0] == name
+    assert max(len(head), len(row)) <= max(width, len(name))
+    assert ("people" in head) is (width >= 160)
 
 
 @pytest.mark.parametrize(
