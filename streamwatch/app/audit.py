@@ -10,7 +10,7 @@ from pathlib import Path
 from streamwatch import __version__
 from streamwatch.app.settings import Settings
 from streamwatch.audit.chain import Unreadable, read
-from streamwatch.audit.checkpoint import Checkpoint, compare, wanted
+from streamwatch.audit.checkpoint import DAY_S, Checkpoint, compare, wanted
 from streamwatch.audit.log import AuditLog
 from streamwatch.audit.segments import Reading
 from streamwatch.audit.verification import Damage, Verified, verify
@@ -85,13 +85,16 @@ def log_of(folder: Path) -> Reading:
     return reading
 
 
-def examine(folder: Path, told: Sequence[Checkpoint] = ()) -> Examined:
-    """Judge the log in a folder; checkpoints of other nodes are left out. Raises as `log_of`."""
+def examine(folder: Path, told: Sequence[Checkpoint] = (), *, kept_s: float = DAY_S) -> Examined:
+    """Judge the log in a folder; checkpoints of other nodes are left out. Raises as `log_of`.
+
+    `kept_s`: for how long its lines are kept at least.
+    """
     reading = log_of(folder)
     nodes: set[str] = set()
     verified = verify(_noting(reading.lines(), nodes), wanted=wanted(told))
     ours = [one for one in told if not nodes or one.node in nodes]
-    damages = sorted([*verified.damages, *compare(verified, ours)], key=lambda damage: damage.line)
+    damages = sorted([*verified.damages, *compare(verified, ours, kept_s=kept_s)], key=lambda damage: damage.line)
     placed = tuple((reading.where(damage.line), damage) for damage in damages)
     return Examined(verified, placed, len(reading.paths), tuple(sorted(nodes)), len(ours))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,6 +34,10 @@ class Checkpoint(BaseModel):
         return self.model_dump_json(by_alias=True).encode()
 
 
+DAY_S = 86400.0
+"""Where nobody says how long lines are kept, none that was deleted for its age was younger."""
+
+
 def checkpoint(tip: Tip, *, node: str, boot_id: str, at: str, lines: int) -> Checkpoint:
     """What is said of a log that ends at `tip`."""
     return Checkpoint(node=node, boot_id=boot_id, at=at, n=tip.n, hash=tip.hash, lines=lines)
@@ -49,14 +54,20 @@ def read(data: bytes) -> Checkpoint:
         raise Unreadable("it is no checkpoint") from error
 
 
-def compare(found: Verified, told: Iterable[Checkpoint]) -> list[Damage]:
+def compare(found: Verified, told: Iterable[Checkpoint], *, kept_s: float = DAY_S) -> list[Damage]:
     """What the checkpoints of this log's node say against it. `found.seen` holds the lines that they tell of.
 
-    Those of lines that were deleted for their age say nothing any more.
+    `kept_s`: for how long lines are kept at least. Checkpoints of lines that were deleted for their age say nothing any
+    more; but that a line was too old is what the log says itself, and the newest checkpoint knows better.
     """
     fits: Checkpoint | None = None
-    for one in sorted(told, key=lambda one: one.n):
+    ordered = sorted(told, key=lambda one: one.n)
+    newest = max((_instant(one.at) for one in ordered), default=0.0)
+    for one in ordered:
         if one.n < max(found.first, 1):
+            if one.n and newest - _instant(one.at) < kept_s:
+                young = f"n={one.n}, of which the checkpoint of {printable(one.at, 32)} tells, is gone, and was not old"
+                return [Damage(1, What.DELETION, f"{young} enough: everything before n={found.first} is missing")]
             continue
         known = found.seen.get(one.n)
         if known is not None and known[1] == one.hash:
@@ -71,6 +82,11 @@ def compare(found: Verified, told: Iterable[Checkpoint]) -> list[Damage]:
             other = f"n={one.n} is not the line that the checkpoint of {at} tells of"
             return [Damage(known[0], What.CHANGE, f"{other}: written anew from here, or from before{since}")]
     return []
+
+
+def _instant(at: str) -> float:
+    """Wall seconds of a checkpoint; its form was checked when it was read."""
+    return datetime.fromisoformat(at).timestamp()
 
 
 def schema() -> dict[str, Any]:

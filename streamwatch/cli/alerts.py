@@ -66,7 +66,7 @@ def list_(
         for alert in found:
             typer.echo(json.dumps(_line(alert), ensure_ascii=False))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.print(alerts_view.listed(found, now=time.time(), width=console.width))
     if len(found) == limit:
         terminal.err.print(f"the newest {limit}; --limit shows more")
@@ -130,7 +130,9 @@ def stats(
         for row in rows:
             typer.echo(json.dumps(_counted(*row, judged_s=judged_s), ensure_ascii=False))
         return
-    Console(highlight=False).print(alerts_view.counted([_counted(*row, judged_s=judged_s) for row in rows]))
+    Console(highlight=False, markup=False, emoji=False).print(
+        alerts_view.counted([_counted(*row, judged_s=judged_s) for row in rows])
+    )
     if judged_s < asked_s:
         terminal.err.print(
             f"precision is of the last {alerts_view.span(judged_s)} only: judged alerts are kept together for no "

@@ -13,7 +13,7 @@ import typer
 from streamwatch.app.audit import Examined, examine, log_of
 from streamwatch.audit import chain, checkpoint
 from streamwatch.audit.chain import Entry, Unreadable
-from streamwatch.audit.checkpoint import Checkpoint
+from streamwatch.audit.checkpoint import DAY_S, Checkpoint
 from streamwatch.audit.segments import lines_of
 from streamwatch.cli import terminal
 from streamwatch.config.loader import load
@@ -46,7 +46,7 @@ def verify(
     Exit codes: 0 sound, 1 damaged, 2 there is no log or no checkpoint, 3 a file cannot be read.
     """
     told = [one for file in files for one in _checkpoints(file)]
-    found = examine(_folder(place), told)
+    found = examine(_folder(place), told, kept_s=_kept_s(place))
     if files and not found.compared:
         raise UserError(
             Problem("--checkpoint", "", f"no checkpoint of {' or '.join(found.nodes)}", "those of this node")
@@ -107,6 +107,11 @@ def _folder(place: Path) -> Path:
     if not place.exists():
         raise UserError(Problem(printable(str(place)), "", "there is no such file or folder", "CONFIG or FOLDER"))
     return Path(load(place, environ=os.environ).config.state.folder)
+
+
+def _kept_s(place: Path) -> float:
+    """For how long lines are kept at least, as far as `place` says: a segment goes once its last line may."""
+    return DAY_S if place.is_dir() else load(place, environ=os.environ).config.state.retention.audit
 
 
 def _checkpoints(file: Path) -> list[Checkpoint]:

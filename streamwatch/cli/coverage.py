@@ -58,7 +58,7 @@ def coverage(
     if as_json:
         typer.echo(json.dumps(answer))
     else:
-        console = Console(highlight=False)
+        console = Console(highlight=False, markup=False, emoji=False)
         console.print(coverage_view.draw(answer, width=console.width, height=None))
     if answer["node"]["uncovered"]:
         raise typer.Exit(1)
@@ -88,7 +88,7 @@ def _watch(address: SafeUrl, answer: dict[str, Any], *, as_json: bool) -> NoRetu
             typer.echo(json.dumps(answer))
             time.sleep(REFRESH_S)
             answer = ask(address)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:  # one picture after another: `Live` would keep them all back, and show the last
         for now, trouble in _looks(address, answer):
             console.print(coverage_view.draw(now, width=console.width, height=None, trouble=trouble))

@@ -42,7 +42,7 @@ async def _run(*, until_alert: bool, timeout_s: float, port: int, as_view: bool)
     if not as_view:
         show = Demo(port=port, changed=_say)
         return await show.run(until_alert=until_alert, timeout_s=timeout_s if until_alert else None)
-    console = Console()
+    console = Console(markup=False, emoji=False)
     show = Demo(port=port)
     with Live(console=console, auto_refresh=False, screen=False) as live:
         running = asyncio.create_task(

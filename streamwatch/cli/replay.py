@@ -68,7 +68,9 @@ def replay(
         for line in lines(replayed, woulds, dids, remarks):
             typer.echo(json.dumps(line, ensure_ascii=False))
         return
-    Console(highlight=False).print(replay_view.draw(replayed, woulds, dids, {rule.name: rule for rule in chosen}))
+    Console(highlight=False, markup=False, emoji=False).print(
+        replay_view.draw(replayed, woulds, dids, {rule.name: rule for rule in chosen})
+    )
     for remark in remarks:
         terminal.err.print(f"note: {remark}")
 

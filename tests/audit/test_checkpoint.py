@@ -86,7 +86,14 @@ def test_a_checkpoint_of_nothing_or_of_what_was_deleted_for_its_age_says_nothing
     nothing = checkpoint(Tip(), node="edge-1", boot_id="b", at=AT, lines=0)
     assert against(LOG, nothing) == []
     found = verify(LOG[4:], wanted=(2, 12))
-    assert compare(found, [told(2), told(12)]) == []
+    assert compare(found, [told(2), told(12)], kept_s=60) == []
+
+
+def test_what_was_deleted_for_its_age_before_it_was_old_is_found():
+    found = verify(LOG[4:], wanted=(2, 12))
+    [damage] = compare(found, [told(2), told(12)])
+    assert (damage.line, damage.what) == (1, What.DELETION)
+    assert "not old enough: everything before n=5 is missing" in damage.text
 
 
 def test_a_line_that_is_missing_in_the_middle_is_said_by_the_log_itself():

@@ -62,6 +62,16 @@ def test_alerts_are_listed_while_the_daemon_runs(kept: Kept, tmp_path: Path) -> 
     assert (only["rule"], only["stream"], only["document"]["score"]) == ("urgent", "hall", 0.97)
 
 
+@pytest.mark.parametrize("name", ["x[/b]", "[conceal]hidden", "[link=https://h/]here[/link]", ":smile: \x1b[31m"])
+def test_a_stream_is_shown_as_it_is_called_whatever_a_terminal_would_make_of_it(
+    kept: Kept, tmp_path: Path, name: str
+) -> None:
+    kept.at(1).opens(facts=other(id=StreamId(name)))
+    done = call("list", str(config(tmp_path)))
+    assert (done.exit_code, "\x1b" in done.stdout) == (0, False)
+    assert name.partition("\x1b")[0] in done.stdout
+
+
 @pytest.mark.parametrize("width", [40, 80, 100, 120, 160])
 def test_on_a_narrow_terminal_the_id_stays_whole(kept: Kept, tmp_path: Path, width: int) -> None:
     name = kept.at(1).opens(facts=other(id=StreamId("a stream with a long name")))
