@@ -135,7 +135,9 @@ class Book:
             entry.key,
             known=entry.arrival,
             now=self._clock.monotonic(),
-            cooldown_s=rule.spec.cooldown_s if rule and cools(alert, reason, entry.document.human) else 0.0,
+            cooldown_s=rule.spec.cooldown_s
+            if rule and cools(alert, reason, entry.document.human, rule=rule.spec.severity)
+            else 0.0,
         )
         if alert.stream != NODE:
             self.restanding.add(alert.stream)

@@ -70,7 +70,7 @@ class Judging:
         if told.deadline is None:
             return Answer(Result.REFUSED, "this alert asks nobody to keep anything", alert_id)
         state = "kept" if kept else "failed"
-        if told.state not in ("kept", state):
+        if told.state != state:
             self.tell_preservation(entry, state)
             self._preservation.answered(alert_id, kept=kept, now=self._clock.monotonic())
         return Answer(Result.DONE, "", alert_id, entry.alert.seq)

@@ -70,4 +70,5 @@ class Preservation:
         if not self._missed:
             return ""
         newest = next(reversed(self._missed))
-        return f"nobody confirmed that the spans of {len(self._missed)} alerts are kept, the newest {newest}"
+        what = f"nobody confirmed that the spans of {len(self._missed)} alerts are kept, the newest {newest}"
+        return f"{what}: answer with preserve_ack, or dismiss them; it is forgotten after a day"

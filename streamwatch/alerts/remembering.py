@@ -40,13 +40,16 @@ def remember_closed(
         remember_informed(quiet, entry, stream=alert.stream, now=clock.monotonic(), age_s=age)
 
 
-def cools(alert: Alert, reason: CloseReason, human: Human | None) -> bool:
+def cools(alert: Alert, reason: CloseReason, human: Human | None, *, rule: Severity) -> bool:
     """Whether a close begins a cool-down. Never after what people confirmed: that it begins again must be told.
+
+    `rule`: the severity that its rule opens at: what was raised, and dismissed by two people, rests like others of it.
 
     Signs of evasion have one after `ended` too: who reconnects again and again would be told each time what is known.
     """
-    confirmed = human is not None and human.verdict in ("confirm", "escalate")
-    if alert.severity is Severity.URGENT or confirmed:
+    if human is not None and human.verdict in ("confirm", "escalate"):
+        return False
+    if (rule if reason is CloseReason.VERDICT else alert.severity) is Severity.URGENT:
         return False
     return reason in _COOLING_CLOSES or (reason is CloseReason.ENDED and alert.kind is Kind.EVASION)
 
@@ -62,4 +65,8 @@ def _cooldown_s(entry: Entry, rule: DeskRule | None) -> float:
     document = entry.document
     if rule is None or document.close_reason is None:
         return 0.0
-    return rule.spec.cooldown_s if cools(entry.alert, document.close_reason, document.human) else 0.0
+    return (
+        rule.spec.cooldown_s
+        if cools(entry.alert, document.close_reason, document.human, rule=rule.spec.severity)
+        else 0.0
+    )

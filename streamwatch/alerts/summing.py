@@ -113,7 +113,8 @@ class Summing:
         for entry in self._book.entries:
             if entry.alert.stream != NODE:
                 continue
-            if self._floods.of(entry.alert.rule) is None and not entry.reopened:
+            over = self._floods.of(entry.alert.rule) is None
+            if over and not (entry.reopened and now - entry.spoken_at < within_s):
                 self._book.close(entry, CloseReason.QUIET, still_live=True)
             elif entry.unspoken and now - entry.spoken_at >= UPDATE_EVERY_S:
                 self._voice.speak(entry, Event.UPDATED)

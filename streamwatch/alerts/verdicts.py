@@ -45,7 +45,7 @@ def weigh(verdict: Verdict, *, moderator: str, human: Human | None, four_eyes: b
     stands = human.verdict if human else None
     match verdict:
         case Verdict.ACKNOWLEDGE:
-            weightier = stands in ("confirm", "escalate", "proposed_dismissal")
+            weightier = stands in ("confirm", "escalate", "proposed_dismissal", "dismiss")
             return Weighed(Result.DONE, says=None if weightier else "acknowledge")
         case Verdict.CONFIRM:
             return Weighed(Result.DONE, says="confirm")

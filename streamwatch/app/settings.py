@@ -89,7 +89,7 @@ def read(path: Path, *, before: Settings | None = None) -> Settings:
         raise ConfigError(*error.problems, *model_problems(path), baseless=baseless) from None
     config = loaded.config
     _learn_secrets(config)
-    problems = [*_not_yet(loaded), *_state_problems(loaded)]
+    problems = [*_not_yet(loaded), *_state_problems(loaded), *_tls_problems(loaded)]
     equipped: dict[str, Equipped] = {}
     kept: list[str] = []
     for index, detector in enumerate(config.detectors):
@@ -183,6 +183,15 @@ def _state_problems(loaded: Loaded) -> Iterator[Problem]:
         yield loaded.problem(
             "state.folder", f"{nearest} cannot be written by this user", "a folder of the daemon's own"
         )
+
+
+def _tls_problems(loaded: Loaded) -> Iterator[Problem]:
+    """Whether the files that the broker's address needs are there to be read."""
+    mqtt = loaded.config.mqtt
+    for key, name in (("ca", mqtt.ca), ("cert", mqtt.cert), ("key", mqtt.key)):
+        if name is not None and not os.access(loaded.beside(name), os.R_OK):
+            where = f"mqtt.{key}"
+            yield loaded.problem(where, f"{loaded.beside(name)} is not there, or may not be read", "a PEM file")
 
 
 def _equipped(loaded: Loaded, detector: Detector, key: str) -> Equipped:

@@ -49,9 +49,11 @@ def read(data: bytes) -> Checkpoint:
     if start < 0 or len(data) - start > MAX_BYTES:
         raise Unreadable("it is no checkpoint")
     try:
-        return Checkpoint.model_validate_json(data[start:])
-    except ValidationError as error:
+        one = Checkpoint.model_validate_json(data[start:])
+        _instant(one.at)
+    except (ValidationError, ValueError, OverflowError) as error:
         raise Unreadable("it is no checkpoint") from error
+    return one
 
 
 def compare(found: Verified, told: Iterable[Checkpoint], *, kept_s: float = DAY_S) -> list[Damage]:
@@ -85,7 +87,7 @@ def compare(found: Verified, told: Iterable[Checkpoint], *, kept_s: float = DAY_
 
 
 def _instant(at: str) -> float:
-    """Wall seconds of a checkpoint; its form was checked when it was read."""
+    """Wall seconds of a checkpoint. Raises ValueError, OverflowError; those that were read have one."""
     return datetime.fromisoformat(at).timestamp()
 
 

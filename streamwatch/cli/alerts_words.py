@@ -128,7 +128,9 @@ def _why(document: dict[str, Any]) -> Iterator[str]:
             f"  {_text(line.get('at'))}, {_media(line.get('media_s'))}: score {_score(line.get('score'))}"
             f"{f', seen {how}' if how else ''}"
         )
-    if not lines:
+    if isinstance(document.get("summary"), dict):
+        yield f"It stands for many alerts: {_text(document['summary'].get('says'))}"
+    elif not lines:
         yield "Which frames counted is not known: its watcher began anew while it was open."
     confirmed = _CONFIRMED.get(str(trace.get("confirmed_by")))
     if confirmed:

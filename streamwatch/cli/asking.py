@@ -29,13 +29,21 @@ URL = typer.Option("", help="The broker, e.g. mqtts://broker.example.org; defaul
 NODE = typer.Option("", help="The daemon's node; default: as in CONFIG.")
 USERNAME = typer.Option("", help="User at the broker; default: NAME with --password-file, else as in CONFIG.")
 PASSWORD_FILE = typer.Option(None, "--password-file", help="File with your password; default: as in CONFIG.")
+CA = typer.Option(None, "--ca", metavar="FILE", help="Certificates to trust (PEM); default: CONFIG's, or the system's.")
 AS_JSON = typer.Option(False, "--json", help="The daemon's reply as one JSON object.")
 _MAX_PASSWORD = 4096
 _SCHEMES = ("mqtt", "mqtts", "ws", "wss")
 
 
 def daemon(
-    config: Path | None, *, who: str, url: str, node: str, username: str, password_file: Path | None
+    config: Path | None,
+    *,
+    who: str,
+    url: str,
+    node: str,
+    username: str,
+    password_file: Path | None,
+    ca: Path | None = None,
 ) -> asking.Daemon:
     """Which daemon is meant. What is named here wins over the configuration, and a user's name over its password."""
     username = username or (who if password_file is not None else "")
@@ -50,6 +58,8 @@ def daemon(
         prefix = str(Mqtt.model_fields["prefix"].default)
     else:
         raise UserError(Problem("CONFIG", "", "which daemon is not known", "its configuration, or --url and --node"))
+    if ca is not None:
+        options = replace(options, ca=ca)
     if username:
         options = replace(options, username=username, password=None)
     if password_file is not None:
@@ -69,7 +79,8 @@ def send(daemon: asking.Daemon, *, verb: str, who: str, body: dict[str, Any], as
     try:
         reply = terminal.run(asking.command(daemon, verb=verb, who=who, body=body, at=datetime.now(UTC)))
     except BusRefused as error:
-        terminal.err.print(f"refused by the broker: {error}")
+        account = daemon.broker.username or "nobody in particular"
+        terminal.err.print(f"refused by the broker, which knows you as {account} (--password-file: as NAME): {error}")
         raise typer.Exit(1) from error
     result, why = str(reply.get("result")), str(reply.get("why") or "")
     if as_json:

@@ -19,6 +19,7 @@ def on_duty(
     node: str = asking.NODE,
     username: str = asking.USERNAME,
     password_file: Path | None = asking.PASSWORD_FILE,
+    ca: Path | None = asking.CA,
     as_json: bool = asking.AS_JSON,
 ) -> None:
     """Tell the running daemon that a moderator is there to see alerts for so long.
@@ -28,6 +29,6 @@ def on_duty(
     seconds = terminal.seconds(for_, option="--for")
     if not 0 <= seconds <= DUTY_LIMIT_S:
         raise UserError(Problem("--for", "", f"{for_} is too long", f"at most {DUTY_LIMIT_S / 3600:g}h"))
-    daemon = asking.daemon(config, who=who, url=url, node=node, username=username, password_file=password_file)
+    daemon = asking.daemon(config, who=who, url=url, node=node, username=username, password_file=password_file, ca=ca)
     done = f"{who} is on duty for {for_}" if seconds else f"{who} is no longer on duty"
     asking.send(daemon, verb="on_duty", who=who, body={"moderator": who, "for_s": seconds}, as_json=as_json, done=done)

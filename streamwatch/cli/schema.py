@@ -25,6 +25,13 @@ class Subject(StrEnum):
     AUDIT = "audit"
     VERDICT = "verdict"
     SIGNAL = "signal"
+    MUTE = "mute"
+    BOOST = "boost"
+    LOOK = "look"
+    RESYNC = "resync"
+    PING = "ping"
+    ON_DUTY = "on_duty"
+    PRESERVE_ACK = "preserve_ack"
 
 
 def schema(subject: Subject = typer.Argument(help="What to describe.")) -> None:
@@ -48,4 +55,6 @@ def schema(subject: Subject = typer.Argument(help="What to describe.")) -> None:
             described = commands.schema()
         case Subject.SIGNAL:
             described = commands.schema(commands.SignalCommand)
+        case _:
+            described = commands.schema(commands.COMMANDS[subject.value])
     typer.echo(json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **described}, indent=2))

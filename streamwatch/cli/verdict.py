@@ -38,6 +38,7 @@ def verdict(
     node: str = asking.NODE,
     username: str = asking.USERNAME,
     password_file: Path | None = asking.PASSWORD_FILE,
+    ca: Path | None = asking.CA,
     as_json: bool = asking.AS_JSON,
 ) -> None:
     """Tell the running daemon what a person says of an alert, and print what came of it.
@@ -55,7 +56,7 @@ def verdict(
     body: dict[str, object] = {"alert_id": name, "verdict": word.value, "moderator": who, "note": note}
     if viewed:
         body["viewed"] = [span(text) for text in viewed]
-    daemon = asking.daemon(config, who=who, url=url, node=node, username=username, password_file=password_file)
+    daemon = asking.daemon(config, who=who, url=url, node=node, username=username, password_file=password_file, ca=ca)
     done = f"alert {name} {_DONE[word]}"
     asking.send(daemon, verb="verdict", who=who, body=body, as_json=as_json, done=done)
 

@@ -214,8 +214,9 @@ def _streams(config: Any) -> Iterator[Finding]:
                 yield Finding(
                     (*path, "sampling", key), f"{VALUE} is less than sampling.min_gap, {duration(least)}", right
                 )
-        if stream.id == NODE:
-            yield Finding((*path, "id"), f"{VALUE} stands for the whole node in topics", "another name")
+        if stream.id is not None and stream.id.startswith("~"):
+            wrong = f"{VALUE} begins with ~, as what is no stream does in topics ({NODE}, ~rights)"
+            yield Finding((*path, "id"), wrong, "another name")
         if _is_baseless(stream):
             yield Finding(
                 (*path, "audience"),
@@ -287,12 +288,12 @@ def _raises(path: Path, rule: Any) -> Iterator[Finding]:
     when = rule.raise_
     if rule.severity is None:
         return
+    graver = [severity.value for severity in Severity if severity.rank < rule.severity.rank]
     if when.to is None:
         if when.score is not None or when.after is not None:
             to: Path = (*path, "raise", "to")
-            yield Finding((*path, "raise"), "says not to what", "to: urgent, or high", given=(to,))
+            yield Finding((*path, "raise"), "says not to what", f"to: {' or '.join(graver) or 'nothing'}", given=(to,))
         return
-    graver = [severity.value for severity in Severity if severity.rank < rule.severity.rank]
     if rule.severity is Severity.TEST or when.to.value not in graver:
         right = "no raise" if rule.severity is Severity.TEST or not graver else " or ".join(graver)
         yield Finding((*path, "raise", "to"), f"{VALUE} is not graver than the rule's severity", right)

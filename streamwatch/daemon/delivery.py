@@ -206,14 +206,15 @@ class Delivery:
         began = self._clock.monotonic()
         answers = await asyncio.gather(*(self._publish(event) for event in fixed), return_exceptions=True)
         took = [event for event, answer in zip(fixed, answers, strict=True) if answer is None]
-        if took:
-            self._took(took, since=began)
         refused = 0
         for event, answer in zip(fixed, answers, strict=True):
             if isinstance(answer, BusRefused):
                 self._hold(event.alert_id, answer)
                 refused += 1
-            elif answer is not None:
+        if took:
+            self._took(took, since=began)
+        for answer in answers:
+            if answer is not None and not isinstance(answer, BusRefused):
                 raise answer
         return len(took), refused
 
@@ -235,11 +236,11 @@ class Delivery:
 
         `since`: when they were handed over, from which on the broker may have had, and forgotten, them.
         """
-        self._unmarked.extend(events)
-        self._mark()
         while self._recent and self._recent[0][0] < since - REOFFER_S:
             self._recent.popleft()
         self._recent.extend((since, event.key) for event in events)
+        self._unmarked.extend(events)
+        self._mark()
         if sum(self._held.pop(event.alert_id, None) is not None for event in events):
             self._release()  # what was in the way may be gone for all
 

@@ -80,6 +80,8 @@ class Diary:
 
     async def save(self) -> None:
         """Write what waits, piece by piece. What the disk does not take is given up."""
+        if not self._waiting and self._health.is_degraded("samples"):
+            await asyncio.shield(asyncio.ensure_future(self._write([])))  # or it stood until the next stream comes
         while self._waiting:
             piece = list(islice(self._waiting, PIECE))
             for _ in piece:

@@ -53,8 +53,8 @@ class Rights:
         }
         if has_account:
             self._rules |= {
-                topics.alerts(SID): f"write {topics.root}/streams/+/alerts, readwrite {topics.root}/streams/{SID}/+",
-                topics.tests(SID): f"write {topics.root}/streams/+/tests, readwrite {topics.root}/streams/{SID}/+",
+                topics.alerts(SID): f"write {topics.root}/streams/+/alerts, read {topics.root}/streams/{SID}/+",
+                topics.tests(SID): f"write {topics.root}/streams/+/tests, read {topics.root}/streams/{SID}/+",
             }
         self._due = float("inf")
         self._interrupted = 0

@@ -6,6 +6,7 @@ at a time (a lock sees to it).
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -91,6 +92,16 @@ class Database:
         self._folder.mark(unsure=refuses)
         with self._lock:
             self._db.execute(f"PRAGMA busy_timeout = {round(1000 * (_BUSY_REFUSING_S if refuses else _BUSY_S))}")
+
+    def empty_log(self) -> None:
+        """Empty the write-ahead log, if nobody is reading: whoever reads holds it back, and nothing waits for them."""
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            [(before,)] = self._db.execute("PRAGMA busy_timeout").fetchall()
+            self._db.execute("PRAGMA busy_timeout = 0")
+            try:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {before}")
 
     def trace(self, asked: Callable[[str], object] | None) -> None:
         """Have every statement told, for tests; None ends it."""

@@ -40,10 +40,12 @@ class Evicted:
     """Steps that nobody had been told of yet, by severity."""
     stuck: bool = False
     """It is too large, and nothing that may go is left."""
+    more: bool = False
+    """Nothing went, but not everything was looked at."""
 
     def __bool__(self) -> bool:
-        """Whether anything went."""
-        return bool(self.steps or self.alerts or self.owed)
+        """Whether anything went, or may go at the next call."""
+        return bool(self.steps or self.alerts or self.owed or self.more)
 
     @property
     def words(self) -> str:
@@ -58,7 +60,22 @@ class Evicted:
 NOTHING = Evicted(0, Counter(), Counter())
 
 
-def evict(db: Database, *, told_before: float) -> Evicted:
+class Round:
+    """How far owed steps were looked at, by severity: those that must stay are not in the way of what lies behind."""
+
+    def __init__(self) -> None:
+        self._after: dict[Severity, int] = {}
+
+    def after(self, severity: Severity) -> int:
+        """The position behind which to look."""
+        return self._after.get(severity, 0)
+
+    def reached(self, severity: Severity, position: int | None) -> None:
+        """Looked at up to there; None: to the end, so that the next round begins anew."""
+        self._after[severity] = position or 0
+
+
+def evict(db: Database, *, told_before: float, round_: Round) -> Evicted:
     """Delete the next in the order above, at most 500 rows. In a transaction.
 
     `told_before`: what was acknowledged later (wall seconds) stays.
@@ -72,15 +89,17 @@ def evict(db: Database, *, told_before: float) -> Evicted:
             if alerts:
                 _delete(db, alerts)
                 return Evicted(0, Counter({severity: len(alerts)}), Counter())
+    unseen = False
     for severity in _SEVERITIES:
-        count = _repeated(db, severity)
+        count, more = _repeated(db, severity, round_)
         if count:
             return Evicted(0, Counter(), Counter({severity: count}))
+        unseen = unseen or more
     for severity in (Severity.TEST, Severity.LOW):
         alerts = _closed(db, severity)
         if alerts:
             return Evicted(0, Counter(), Counter({severity: _delete(db, alerts)}))
-    return Evicted(0, Counter(), Counter(), stuck=True)
+    return Evicted(0, Counter(), Counter(), stuck=not unseen, more=unseen)
 
 
 def _replaced(db: Database, told_before: float) -> int:
@@ -102,15 +121,27 @@ def _told(db: Database, fate: Fate, severity: Severity, told_before: float) -> l
     ).fetchall()
 
 
-def _repeated(db: Database, severity: Severity) -> int:
-    return db.execute(
-        "DELETE FROM events WHERE position IN (SELECT e.position FROM "
-        "(SELECT position FROM events INDEXED BY events_due WHERE rank = ? AND acknowledged_at IS NULL "
-        "ORDER BY rank, position LIMIT ?) o JOIN events e ON e.position = o.position "
-        "WHERE e.event IN ('updated', 'reminder') AND e.escalated = 0 AND EXISTS (SELECT 1 FROM events n "
+def _repeated(db: Database, severity: Severity, round_: Round) -> tuple[int, bool]:
+    """How many went, and whether there are steps of the severity that this round has not looked at yet."""
+    looked = db.execute(
+        "SELECT position FROM events INDEXED BY events_due WHERE rank = ? AND position > ? AND acknowledged_at IS NULL "
+        "ORDER BY rank, position LIMIT ?",
+        (severity.rank, round_.after(severity), _LOOKED_AT),
+    ).fetchall()
+    if not looked:
+        round_.reached(severity, None)
+        return 0, False
+    first, last = looked[0][0], looked[-1][0]
+    count = db.execute(
+        "DELETE FROM events WHERE position IN (SELECT e.position FROM events e INDEXED BY events_due "
+        "WHERE e.rank = ? AND e.position BETWEEN ? AND ? AND e.acknowledged_at IS NULL "
+        "AND e.event IN ('updated', 'reminder') AND e.escalated = 0 AND EXISTS (SELECT 1 FROM events n "
         "WHERE n.alert_id = e.alert_id AND n.seq > e.seq AND n.acknowledged_at IS NULL) LIMIT ?)",
-        (severity.rank, _LOOKED_AT, _STEP),
+        (severity.rank, first, last, _STEP),
     ).rowcount
+    if not count:
+        round_.reached(severity, last)
+    return count, not count
 
 
 def _closed(db: Database, severity: Severity) -> list[tuple[str]]:

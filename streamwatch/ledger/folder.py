@@ -44,7 +44,8 @@ class StateFolder:
         try:
             os.ftruncate(self._fd, 0)
             # at its full length from the start: a full disk lets bytes be written over, not added
-            os.pwrite(self._fd, f"{os.getpid()}\n".encode().ljust(_MARK_AT + 1), 0)
+            line = f"{os.getpid()}\n".encode().ljust(_MARK_AT)
+            os.pwrite(self._fd, line + (_MARK if self.unsure else b" "), 0)  # until whoever reads it has heeded it
             os.fsync(self._fd)
         except OSError as error:
             self.close()

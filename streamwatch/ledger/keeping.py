@@ -55,7 +55,7 @@ def prune(db: Database, due: Due, *, now: float, limit: int) -> int:
     gone += db.execute(
         "DELETE FROM events WHERE position IN "
         "(SELECT e.position FROM events e JOIN alerts a ON a.id = e.alert_id "
-        "WHERE e.acknowledged_at < ? AND e.seq < a.seq LIMIT ?)",
+        "WHERE e.acknowledged_at < ? AND e.seq < (SELECT max(n.seq) FROM events n WHERE n.alert_id = a.id) LIMIT ?)",
         (due.events, limit),
     ).rowcount
     gone += db.execute(

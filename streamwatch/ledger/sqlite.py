@@ -103,6 +103,7 @@ class SqliteLedger:
         self._unreadable: set[str] = set()
         self._file = Database(folder, clock=clock)
         self._evicting = False
+        self._round = eviction.Round()
         if self._file.unsure:
             self._skip_numbers()
 
@@ -114,6 +115,7 @@ class SqliteLedger:
         except LedgerError:
             self._file.close()
             raise
+        self._file.refusing(refuses=False)
         _log.warning("the process before ended while the disk refused: alerts go on with higher numbers", by=SKIPPED)
 
     @property
@@ -305,7 +307,7 @@ class SqliteLedger:
         """
         with self._file.transaction() as db:
             gone = keeping.prune(db, due, now=self._wall(), limit=_LIMIT)
-        self._file.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._file.empty_log()
         return gone
 
     def size(self) -> int:
@@ -324,7 +326,7 @@ class SqliteLedger:
             return NOTHING
         self._evicting = True
         with self._file.transaction() as db:
-            return eviction.evict(db, told_before=self._wall() - _FRESH_S)
+            return eviction.evict(db, told_before=self._wall() - _FRESH_S, round_=self._round)
 
     def refusing(self, *, refuses: bool) -> None:
         """Take note that the disk refuses, or takes again: for the next process, and so that no call waits long."""
@@ -344,7 +346,7 @@ class SqliteLedger:
                 rewritten = hiding.rewrite(db, hidden, before)
             self._file.rows("VACUUM")
         self.remember(hiding.NOTE, hidden.word)
-        self._file.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._file.empty_log()
         return rewritten > 0
 
     def close(self) -> None:

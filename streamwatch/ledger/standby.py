@@ -100,8 +100,9 @@ class StandbyLedger:
             self._disk.bring([(step.alert, step.event, step.offered) for _, step in part], known)
         except LedgerAway:
             raise
-        except LedgerError as error:  # one of them cannot be taken, whatever the disk: not the others' fault
-            _log.error("steps in memory are not taken by the ledger", steps=len(part), error=str(error))
+        except LedgerError:  # one of them cannot be taken, whatever the disk: not the others' fault
+            for key, step in part:
+                self._bring_one(key, step)
         for key in keys:
             del self._steps[key]
         for key, _ in known:
@@ -112,6 +113,16 @@ class StandbyLedger:
         self._bring_the_rest()
         self._trouble = ""
         self._disk.refusing(refuses=False)
+
+    def _bring_one(self, key: tuple[str, int], step: _Step) -> None:
+        at = self._acknowledged.get(key)
+        try:
+            self._disk.bring([(step.alert, step.event, step.offered)], [] if at is None else [(key, at)])
+        except LedgerAway:
+            raise
+        except LedgerError as error:
+            self.given_up += 1
+            _log.error("a step in memory is not taken by the ledger", alert=key[0], seq=key[1], error=str(error))
 
     def _bring_the_rest(self) -> None:
         if self._owe is not None:
@@ -349,7 +360,7 @@ class StandbyLedger:
         """Where too many wait, give some up: what newer steps replaced, then closed alerts, the least severe first.
 
         The newest step of an open alert is never given up: the alert could not go on behind it. Raises LedgerError
-        where nothing else is left and `alert` would be one more.
+        where nothing else is left and `alert` would be one more; of grave ones twice as many find room.
         """
         if len(self._steps) < MAX_STEPS:
             return
@@ -357,14 +368,16 @@ class StandbyLedger:
         replaced = [key for key in self._steps if key not in newest]
         told = [key for key in replaced if key in self._acknowledged]
         middle = [key for key in replaced if key[1] > 1]
-        closed = [key for key in self._steps if not self._newest[key[0]].open]
+        # whole, and from their first step on: of what the disk knows, a number would be said twice
+        closed = [key for key in self._steps if not self._newest[key[0]].open and self._whole(key[0])]
         for choice in (told, middle, closed, replaced):
             if choice:
                 least = max(_RANK[self._newest[key[0]].severity] for key in choice)
                 gone = [key for key in choice if _RANK[self._newest[key[0]].severity] == least][:_ROOM]
                 break
         else:
-            if alert.id not in self._newest:
+            grave = alert.severity in (Severity.URGENT, Severity.HIGH) and len(self._steps) < 2 * MAX_STEPS
+            if alert.id not in self._newest and not grave:
                 raise LedgerError("the disk refuses, and there is no room in memory for another alert")
             return
         for key in gone:
@@ -374,3 +387,7 @@ class StandbyLedger:
         for name in {key[0] for key in gone} - left:
             del self._newest[name]
         self.given_up += len(gone)
+
+    def _whole(self, alert_id: str) -> bool:
+        """Whether all of an alert is in memory, and nothing of it on the disk."""
+        return (alert_id, 1) in self._steps

@@ -247,6 +247,14 @@ def test_after_a_new_session_media_time_is_not_claimed(story: Story) -> None:
     assert story.last["preserve"]["state"] == "asked"
 
 
+def test_who_kept_it_first_and_lost_it_then_is_heard(story: Story) -> None:
+    story.at(0).alarm()
+    ack(story)
+    ack(story, kept=False)
+    assert story.last["preserve"]["state"] == "failed"
+    assert story.desk.unpreserved
+
+
 def test_the_same_bad_news_is_said_once(story: Story) -> None:
     story.at(0).alarm()
     for _ in range(5):
@@ -315,6 +323,25 @@ def test_what_people_confirmed_cools_down_for_nobody(story: Story) -> None:
     story.says("confirm")
     story.at(40).calm().at(41).fresh().alarm()
     assert story.heard == ["opened", "updated", "closed:quiet", "opened"]
+
+
+def test_an_acknowledgement_does_not_wipe_out_a_dismissal(story: Story) -> None:
+    story.at(0).alarm().at(1)
+    story.says("dismiss")
+    story.says("acknowledge", "bob")
+    assert (story.last["human"]["verdict"], story.last["close_reason"]) == ("dismiss", "verdict")
+
+
+def test_what_two_people_dismissed_rests_although_it_had_been_raised() -> None:
+    story = Story(rule(cooldown_s=30, raise_=RaiseWhen(Severity.URGENT, score=None, after_s=10)))
+    story.at(0).alarm().at(11).alarm()
+    assert story.last["severity"] == "urgent"
+    story.says("dismiss", "ann")
+    assert story.says("dismiss", "bob").result is Result.DONE
+    story.at(20).fresh().alarm()
+    assert story.heard[-1] == "closed:verdict"
+    story.at(45).fresh().alarm()
+    assert story.heard[-1] == "opened"
 
 
 # --- many at once ----------------------------------------------------------------------------------------------------

@@ -89,6 +89,11 @@ def test_a_checkpoint_of_nothing_or_of_what_was_deleted_for_its_age_says_nothing
     assert compare(found, [told(2), told(12)], kept_s=60) == []
 
 
+def test_a_checkpoint_of_no_time_is_none():
+    with pytest.raises(Unreadable):
+        read(told(3).payload().replace(AT[:13].encode(), b"yesterday-abc"))
+
+
 def test_what_was_deleted_for_its_age_before_it_was_old_is_found():
     found = verify(LOG[4:], wanted=(2, 12))
     [damage] = compare(found, [told(2), told(12)])

@@ -224,7 +224,9 @@ async def test_a_daemon_has_all_the_rights_that_it_proves(broker, version):
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.parametrize(("line", "said"), [
-    ("topic readwrite streamwatch/v1/edge-1/streams/~rights/+", "topic write streamwatch/v1/edge-1/streams/+/alerts"),
+    ("topic read streamwatch/v1/edge-1/streams/~rights/+", "topic write streamwatch/v1/edge-1/streams/+/alerts"),
+    ("topic write streamwatch/v1/edge-1/streams/+/alerts", "topic write streamwatch/v1/edge-1/streams/+/alerts"),
+    ("topic write streamwatch/v1/edge-1/streams/+/tests", "topic write streamwatch/v1/edge-1/streams/+/tests"),
     ("topic readwrite streamwatch/v1/edge-1/replies/#", "topic readwrite streamwatch/v1/edge-1/replies/#"),
 ])  # fmt: skip
 async def test_a_rule_that_is_missing_is_named(tmp_path, version, line, said):

@@ -104,6 +104,18 @@ def test_an_open_or_owed_grave_alert_is_never_given_up(ledger: SqliteLedger) -> 
     assert gone.stuck
 
 
+def test_what_must_stay_is_not_in_the_way_of_what_lies_behind_it(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamwatch.ledger.eviction._LOOKED_AT", 50)
+    for number in range(100):
+        put(ledger, f"h{number}", Severity.HIGH, told=False)
+    put(ledger, "long", Severity.HIGH, steps=80, told=False)
+    gone = shrink(ledger, 1000)
+    assert gone.owed == {Severity.HIGH: 78}
+    assert gone.stuck
+
+
 def test_what_was_acknowledged_a_moment_ago_stays(ledger: SqliteLedger) -> None:
     now = FakeClock().now().timestamp()
     for number in range(20):

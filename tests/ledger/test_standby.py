@@ -13,7 +13,7 @@ import pytest
 
 from streamwatch.domain.alerts import Alert, AlertEvent, Event
 from streamwatch.domain.decisions import Kind, Severity
-from streamwatch.domain.errors import LedgerError
+from streamwatch.domain.errors import LedgerError, OutsideError
 from streamwatch.domain.streams import StreamId
 from streamwatch.ledger.database import FILE
 from streamwatch.ledger.sqlite import SKIPPED, SqliteLedger
@@ -169,7 +169,8 @@ def test_an_open_alert_goes_on_after_a_long_refusal(disk: Disk, monkeypatch: pyt
     for number in range(9):
         put(disk.ledger, f"b{number}", severity=Severity.URGENT)
     with pytest.raises(LedgerError, match="no room"):
-        put(disk.ledger, "one more", severity=Severity.URGENT)
+        put(disk.ledger, "one more", severity=Severity.LOW)
+    put(disk.ledger, "a grave one", severity=Severity.URGENT)
     disk.take()
     put(disk.ledger, "a", 3)
     assert disk.restarted().find("a").seq == 3
@@ -220,6 +221,31 @@ def test_after_a_crash_while_the_disk_refused_no_number_is_used_twice(disk: Disk
     found.commit(*step("a", 2 + SKIPPED))
     assert [event.key for event in found.pending()] == [("a", 1), ("a", 2 + SKIPPED)]
     assert disk.restarted().find("a").seq == 2 + SKIPPED, "once"
+
+
+def test_what_a_crash_left_unsure_is_so_until_numbers_were_skipped(disk: Disk) -> None:
+    put(disk.ledger, "a")
+    disk.refuse()
+    put(disk.ledger, "a", 2)
+    disk.sqlite.close()
+    with pytest.raises(OutsideError):
+        SqliteLedger(disk.folder, clock=disk.clock)  # the disk is still full, say
+    disk._shell.execute("ROLLBACK")
+    disk.sqlite = SqliteLedger(disk.folder, clock=disk.clock)
+    assert disk.sqlite.find("a").seq == 1 + SKIPPED
+
+
+def test_of_a_closed_alert_that_the_disk_knows_no_number_is_given_up(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamwatch.ledger.standby.MAX_STEPS", 3)
+    put(disk.ledger, "b")
+    disk.refuse()
+    alert, event = step("b", 2)
+    disk.ledger.commit(replace(alert, open=False), event)
+    for number in range(4):
+        put(disk.ledger, f"u{number}", severity=Severity.URGENT)
+    assert disk.ledger.find("b").seq == 2
 
 
 def test_an_orderly_end_brings_to_the_disk_what_waits(disk: Disk) -> None:
