@@ -14,7 +14,7 @@ from tests.fakes.mosquitto import RecipeMosquitto
 from tests.integration.daemon import NODE, Daemon, config
 
 P = f"streamwatch/v1/{NODE}"
-RIGHTS = f"topic readwrite {P}/streams/~rights/+"
+RIGHTS = f"topic read {P}/streams/~rights/+"
 
 
 @pytest.fixture
