@@ -88,16 +88,7 @@ class SqliteLedger:
     """The durable record of alerts, in a folder that this process alone uses."""
 
     def __init__(self, folder: Path, *, clock: Clock) -> None:
-        """Open the ledger, making or migrating it where needed.
-
-        A file that SQLite finds damaged is moved aside (`set_aside`), loudly, and a new one begun: alerts to come
-        matter more than those that cannot be read.
-
-        Raises:
-            OutsideError: the folder cannot be used (e.g. its disk is full), another daemon holds it, or a newer
-                streamwatch wrote the file.
-
-        """
+        """Open the ledger; a damaged one is set aside (`set_aside`), and a new one begun. Raises as `Database` does."""
         self._clock = clock
         self._triggered: dict[tuple[str, int], float] = {}
         self._unreadable: set[str] = set()
